@@ -1,0 +1,1 @@
+"""The commands of `lienthong`, one module per noun."""

@@ -1,0 +1,76 @@
+"""`lienthong receipt`: fetch a receipt, and check one offline with public keys only."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+import grpc
+
+from lienthong.agent.commands.submit import receipt_of
+from lienthong.agent.session import CALL_SECONDS, Session, call
+from lienthong.agent.spool import Spool
+from lienthong.client.tlog.policy import load_policy
+from lienthong.client.tlog.receipt import Receipt, ReceiptError, verify_receipt
+from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc
+
+_POLL_SECONDS = 0.5
+
+
+@click.group()
+def receipt() -> None:
+    """Receipts: the proof that a document was accepted."""
+
+
+@receipt.command()
+@click.argument("submission")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; else the spool.")
+@click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for the proof of inclusion.")
+@click.pass_obj
+def get(session: Session, submission: str, out: Path | None, wait: float) -> None:
+    """Fetches the receipt of SUBMISSION (`submissions/...` or a document id) once it is complete."""
+    spool = Spool(session.profile.spool)
+    if not submission.startswith("submissions/"):
+        entry = spool.find(submission)
+        if entry is None or not entry.submission:
+            raise click.ClickException(f"{submission}: not in the spool")
+        submission = entry.submission
+
+    async def work(channel: grpc.aio.Channel) -> Receipt:
+        stub = intake_service_pb2_grpc.IntakeServiceStub(channel)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait
+        while True:
+            request = intake_service_pb2.GetSubmissionRequest(name=submission)
+            answer = await stub.GetSubmission(request, timeout=CALL_SECONDS)
+            if not answer.submission.HasField("receipt"):
+                raise click.ClickException("the submission was rejected and has no receipt")
+            if answer.submission.receipt.tlog_proof or loop.time() >= end:
+                return receipt_of(answer.submission.receipt)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    found = call(session, work)
+    path = out or spool.receipt_path(submission)
+    if out:
+        out.write_text(found.to_json(), "utf-8")
+    else:
+        spool.keep_receipt(submission, found)
+    click.echo(f"{path}  {'complete' if found.tlog_proof else 'promise only'}")
+
+
+@receipt.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The signed document it is for.")
+@click.option("--policy", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust file; else that of the profile.")
+@click.pass_obj
+def verify(session: Session, file: Path, document: Path | None, policy: Path | None) -> None:
+    """Checks the receipt in FILE offline. Fails with the name of what is wrong."""
+    trust = load_policy((policy or session.profile.policy).read_text("utf-8"))
+    try:
+        report = verify_receipt(
+            Receipt.from_json(file.read_text("utf-8")), trust, document=document.read_bytes() if document else None
+        )
+    except ReceiptError as error:
+        raise click.ClickException(f"{type(error).__name__}: {error}") from error
+    click.echo(str(report))

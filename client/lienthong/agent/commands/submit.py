@@ -1,0 +1,130 @@
+"""`lienthong submit` and `lienthong status`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import grpc
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lienthong.agent.session import CALL_SECONDS, Session, call, describe
+from lienthong.agent.spool import Spool, SpoolEntry, SpoolState
+from lienthong.agent.submission import LARGEST_DOCUMENT, Outcome, Outgoing, Submitter, outgoing
+from lienthong.client.errors import from_rpc_error
+from lienthong.client.tlog.receipt import Receipt
+from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc, receipt_pb2, submission_pb2
+
+
+def receipt_of(message: receipt_pb2.Receipt) -> Receipt:
+    """The portable receipt of a proto receipt."""
+    return Receipt(
+        entry=message.entry,
+        salt=message.salt,
+        promise=message.promise,
+        tlog_proof=message.tlog_proof or None,
+        trace_id=message.trace_id,
+    )
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--document-id", default="", help="Id of a single document; else the file's name without suffixes.")
+@click.option("--again", is_flag=True, help="Send also what the spool says was accepted; the first answers come back.")
+@click.pass_obj
+def submit(session: Session, source: Path, document_id: str, again: bool) -> None:
+    """Streams SOURCE, a signed document or a folder of them. Run it again after any break: it goes on where it stopped."""
+    spool = Spool(session.profile.spool)
+    paths = sorted(source.glob("*.xml")) if source.is_dir() else [source]
+    if document_id and len(paths) != 1:
+        raise click.ClickException("--document-id needs a single document")
+    done = {} if again else spool.accepted()
+    large = [path for path in paths if path.stat().st_size > LARGEST_DOCUMENT]
+    for path in large:
+        click.echo(f"{path.name}: content: larger than {LARGEST_DOCUMENT} bytes, not sent", err=True)
+    documents = [outgoing(path, document_id) for path in paths if path not in large]
+    todo = [document for document in documents if done.get(document.document_id) != document.content_sha256]
+    counts = {SpoolState.ACCEPTED: 0, SpoolState.REJECTED: 0}
+    console = Console(stderr=True)
+    columns = (TextColumn("submitting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("submit", total=len(todo))
+
+        def keep(outcomes: Sequence[Outcome]) -> None:
+            entries = [_entry(outcome) for outcome in outcomes]
+            for outcome in outcomes:
+                if outcome.submission is not None and outcome.submission.HasField("receipt"):
+                    spool.keep_receipt(outcome.submission.name, receipt_of(outcome.submission.receipt))
+                if outcome.error is not None:
+                    progress.console.print(f"{outcome.outgoing.document_id}: {describe(outcome.error)}", markup=False)
+            spool.record(entries)
+            for entry in entries:
+                counts[entry.state] += 1
+            progress.advance(task, len(outcomes))
+
+        async def work(channel: grpc.aio.Channel) -> None:
+            await Submitter(channel, on_outcomes=keep).submit(todo)
+
+        if todo:
+            call(session, work)
+    click.echo(
+        f"accepted {counts[SpoolState.ACCEPTED]}, rejected {counts[SpoolState.REJECTED]}, "
+        f"already accepted {len(documents) - len(todo)}, too large {len(large)}"
+    )
+    if counts[SpoolState.REJECTED] or large:
+        raise SystemExit(1)
+
+
+def _entry(outcome: Outcome) -> SpoolEntry:
+    document: Outgoing = outcome.outgoing
+    if outcome.submission is not None:
+        name, trace = outcome.submission.name, outcome.submission.receipt.trace_id
+        return SpoolEntry(document.document_id, document.content_sha256, SpoolState.ACCEPTED, name, trace, "")
+    error = outcome.error
+    reason = error.metadata.get("rejection", error.reason) if error else ""
+    submission = error.metadata.get("submission", "") if error else ""
+    trace = error.trace_id if error else ""
+    return SpoolEntry(document.document_id, document.content_sha256, SpoolState.REJECTED, submission, trace, reason)
+
+
+@click.command()
+@click.argument("document_id", required=False)
+@click.pass_obj
+def status(session: Session, document_id: str | None) -> None:
+    """Shows where DOCUMENT_ID stands at the system, with every step's time; without it, what the spool knows."""
+    spool = Spool(session.profile.spool)
+    if document_id is None:
+        for entry in spool.entries():
+            click.echo(f"{entry.document_id}\t{entry.state.value}\t{entry.submission}\t{entry.reason}")
+        return
+
+    async def work(channel: grpc.aio.Channel) -> submission_pb2.Submission | None:
+        stub = intake_service_pb2_grpc.IntakeServiceStub(channel)
+        try:
+            found = await stub.ListSubmissions(
+                intake_service_pb2.ListSubmissionsRequest(document_id=document_id, page_size=1), timeout=CALL_SECONDS
+            )
+            if not found.submissions:
+                return None
+            name = found.submissions[0].name
+            answer = await stub.GetSubmission(intake_service_pb2.GetSubmissionRequest(name=name), timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        return answer.submission
+
+    submission = call(session, work)
+    if submission is None:
+        raise click.ClickException(f"{document_id}: the system has no such document of this facility")
+    click.echo(f"{submission.name}  {submission_pb2.SubmissionState.Name(submission.state).removeprefix('SUBMISSION_STATE_')}")
+    for change in submission.history:
+        state = submission_pb2.SubmissionState.Name(change.state).removeprefix("SUBMISSION_STATE_")
+        extra = " ".join(part for part in (change.destination, change.reason) if part)
+        click.echo(f"  {change.change_time.ToJsonString()}  {state} {extra}".rstrip())
+    for finding in submission.findings:
+        click.echo(f"  finding {finding.table}[{finding.row}].{finding.field}: {finding.rule} {finding.reason}")
+    if submission.HasField("rejection"):
+        click.echo(f"  rejected {submission.rejection.reason}: {submission.rejection.field}: {submission.rejection.description}")
+    if submission.receipt.tlog_proof:
+        spool.keep_receipt(submission.name, receipt_of(submission.receipt))

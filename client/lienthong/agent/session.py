@@ -1,0 +1,103 @@
+"""What every command shares: the profile, the channel, and errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import grpc
+
+from lienthong.agent.profile import ENVIRONMENT, Profile, ProfileInvalid, load_profile
+from lienthong.agent.tokens import ClientCredentials, TokenRefused
+from lienthong.client.channel import connect
+from lienthong.client.errors import LienthongError, from_rpc_error
+
+T = TypeVar("T")
+CALL_SECONDS = 20.0
+"""Deadline of a unary call; the gateway refuses calls without one."""
+
+
+class Session:
+    """One use of the CLI. The profile is read when a command needs it, so that offline commands need none."""
+
+    def __init__(self, profile_path: Path | None, licence: str, role: str) -> None:
+        self._path = profile_path
+        self._licence = licence
+        self._role = role
+        self._profile: Profile | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """The facility's profile."""
+        if self._profile is None:
+            path = self._path or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
+            if path is None:
+                raise click.ClickException(f"no profile: give --profile or set {ENVIRONMENT}")
+            try:
+                self._profile = load_profile(path)
+            except ProfileInvalid as error:
+                raise click.ClickException(str(error)) from error
+        return self._profile
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
+        """A channel to the gateway with the facility's certificate and token."""
+        profile = self.profile
+        tokens = ClientCredentials(
+            profile.token_endpoint,
+            authority=profile.authority,
+            certificate=profile.client_certificate,
+            private_key=profile.client_key,
+            licence=self._licence,
+            role=self._role,
+        )
+        await asyncio.to_thread(tokens)
+        channel = connect(
+            profile.gateway,
+            authority=profile.authority,
+            certificate=profile.client_certificate,
+            private_key=profile.client_key,
+            token=tokens,
+            server_name=profile.server_name or None,
+        )
+        try:
+            yield channel
+        finally:
+            await channel.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a command's coroutine; whatever goes wrong ends in one clear message and exit code 1."""
+    try:
+        return asyncio.run(work)
+    except grpc.aio.AioRpcError as error:
+        raise click.ClickException(describe(from_rpc_error(error))) from error
+    except LienthongError as error:
+        raise click.ClickException(describe(error)) from error
+    except TokenRefused as error:
+        raise click.ClickException(str(error)) from error
+
+
+def call(session: Session, work: Callable[[grpc.aio.Channel], Awaitable[T]]) -> T:
+    """Opens a channel, does the work, closes it."""
+
+    async def inside() -> T:
+        async with session.channel() as channel:
+            return await work(channel)
+
+    return run(inside())
+
+
+def describe(error: LienthongError) -> str:
+    """An error in words: reason, every wrong field, what would change it, and the trace id to quote to support."""
+    lines = [f"{error.reason or error.code.name}: {error.message}"]
+    lines += [f"  {violation.field}: {violation.description}" for violation in error.violations]
+    lines += [f"  {name}: {value}" for name, value in sorted(error.metadata.items())]
+    if error.trace_id:
+        lines.append(f"  trace: {error.trace_id}")
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""Who may call what at the consent role. Deny by default: an RPC without a row stops the start."""
+
+from __future__ import annotations
+
+from services.chassis.principal import PrincipalKind
+from services.chassis.workload import GATEWAY, RECORDS, REFERRALS, AccessTable, allow
+
+_CONSENT = "lienthong.consent.v1.ConsentService/"
+_CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
+_FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
+_AUDITOR = (GATEWAY, PrincipalKind.AUDITOR)
+# Roles that give data out ask for the end actor, whose token they forward; a role on its own behalf has no business here.
+_ASKING = tuple(
+    (role, kind)
+    for role in (RECORDS, REFERRALS)
+    for kind in (PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER, PrincipalKind.CITIZEN)
+)
+
+ACCESS: AccessTable = {
+    _CONSENT + "RequestConsent": allow(*_FACILITY),
+    _CONSENT + "GetConsentRequest": allow(*_FACILITY, _CITIZEN),
+    _CONSENT + "ListConsentRequests": allow(_CITIZEN),
+    _CONSENT + "GrantConsent": allow(_CITIZEN),
+    _CONSENT + "DenyConsent": allow(_CITIZEN),
+    _CONSENT + "RevokeConsent": allow(_CITIZEN),
+    _CONSENT + "GetConsent": allow(*_FACILITY, _CITIZEN),
+    _CONSENT + "ListConsents": allow(_CITIZEN),
+    "lienthong.consent.v1.DecisionService/Decide": allow(*_ASKING),
+    "lienthong.consent.v1.ExplanationService/ExplainDecision": allow(*_FACILITY, _CITIZEN, _AUDITOR),
+    "lienthong.consent.v1.AccessLedgerService/ListAccesses": allow(_CITIZEN, _AUDITOR),
+}

@@ -1,0 +1,61 @@
+"""Errors of the consent role; reasons are those of `lienthong.consent.v1.ErrorReason`."""
+
+from __future__ import annotations
+
+from services.chassis.errors import DomainError, Kind
+
+
+class ConsentNotFound(DomainError):
+    """No consent of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "CONSENT_NOT_FOUND"
+
+
+class ConsentRevoked(DomainError):
+    """The consent was withdrawn before."""
+
+    kind = Kind.PRECONDITION
+    reason = "CONSENT_REVOKED"
+
+
+class ConsentRequestNotFound(DomainError):
+    """No request of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "CONSENT_REQUEST_NOT_FOUND"
+
+
+class ConsentRequestClosed(DomainError):
+    """The request was answered or has lapsed; metadata `state`."""
+
+    kind = Kind.PRECONDITION
+    reason = "CONSENT_REQUEST_CLOSED"
+
+
+class TermsNotAllowed(DomainError):
+    """The terms go beyond what the purpose allows; violations name the fields."""
+
+    kind = Kind.INVALID
+    reason = "TERMS_NOT_ALLOWED"
+
+
+class IdAppUnavailable(DomainError):
+    """The national ID app cannot be reached."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "ID_APP_UNAVAILABLE"
+
+
+class DecisionNotFound(DomainError):
+    """No decision of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "DECISION_NOT_FOUND"
+
+
+class NotThePerson(DomainError):
+    """The caller is not the person concerned."""
+
+    kind = Kind.DENIED
+    reason = "NOT_THE_PERSON"

@@ -1,0 +1,89 @@
+"""What the operations of the consent role need from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from services.consent.model import Access, Consent, ConsentRequest, Decision, RequestState
+
+Decide = Callable[[Mapping[UUID, Sequence[Consent]], Mapping[UUID, tuple[int, bytes]]], Sequence[tuple[Decision, Access]]]
+"""Given the consents and the ledger head (sequence, hash) of each person, the decisions with their ledger lines."""
+
+
+class Store(Protocol):
+    """Consents, requests, decisions and the ledger. Rows of a consent, decision or line are never changed."""
+
+    async def add_request(self, request: ConsentRequest) -> None:
+        """Keeps a new request."""
+
+    async def request(self, id: UUID) -> ConsentRequest | None:
+        """A request by id."""
+
+    async def requests(self, person: UUID, before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
+        """Requests of a person, newest first, with an id before `before`."""
+
+    async def claim_pending(self, at: datetime, lease: timedelta, limit: int) -> Sequence[ConsentRequest]:
+        """Unanswered requests whose next poll is due; each is leased to the caller."""
+
+    async def grant(self, consent: Consent, request: UUID | None) -> Consent:
+        """Keeps a consent and, with a request, its answer, in one transaction. A request that was answered by then keeps its answer: the
+        consent it led to is returned instead. Raises ConsentRequestClosed when the answer was a refusal."""
+
+    async def close_request(self, id: UUID, answer: RequestState, at: datetime) -> ConsentRequest | None:
+        """Keeps the answer of an unanswered request; returns the request as it then stands."""
+
+    async def revoke(self, id: UUID, person: UUID, at: datetime) -> Consent | None:
+        """Keeps a withdrawal; the first one counts. None when the person has no such consent."""
+
+    async def consent(self, id: UUID) -> Consent | None:
+        """A consent by id."""
+
+    async def consents(self, person: UUID, before: UUID | None, limit: int) -> Sequence[Consent]:
+        """Consents of a person, newest first."""
+
+    async def decide(self, persons: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
+        """Locks the ledgers of the persons, calls `decide`, and keeps decisions and lines, in one transaction. Nothing of it is visible, and
+        nothing is returned, before it is durable."""
+
+    async def decision(self, id: UUID) -> Decision | None:
+        """A decision by id."""
+
+    async def accesses(self, person: UUID, before: int | None, limit: int) -> Sequence[Access]:
+        """Ledger lines, newest first, with a sequence before `before`."""
+
+
+@dataclass(frozen=True)
+class AppPending:
+    """The person has not answered yet; ask again after `interval`."""
+
+
+@dataclass(frozen=True)
+class AppApproved:
+    """The person approved; `assertion` is the signed assertion (verified), `acr` its authentication context."""
+
+    assertion: str = field(repr=False)
+    acr: str
+
+
+@dataclass(frozen=True)
+class AppRefused:
+    """The person refused, or the request lapsed at the app."""
+
+    state: RequestState
+
+
+AppAnswer = AppPending | AppApproved | AppRefused
+
+
+class IdApp(Protocol):
+    """The national ID app (OpenID CIBA, poll mode). Raises IdAppUnavailable."""
+
+    async def ask(self, request: ConsentRequest) -> str:
+        """Puts a request before the person; returns the handle."""
+
+    async def poll(self, request: ConsentRequest) -> AppAnswer:
+        """The person's answer so far."""

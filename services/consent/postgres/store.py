@@ -1,0 +1,280 @@
+"""`Store` on PostgreSQL. `decide` is the hot path: five statements for a whole batch, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.database import Database
+from services.chassis.keyring import Keyring, open_sealed, seal, sealed_from_bytes
+from services.consent.errors import ConsentRequestClosed
+from services.consent.model import Access, Consent, ConsentRequest, Decision, RequestState
+from services.consent.ports import Decide
+from services.consent.postgres import rows
+from services.consent.schema import access_entry, consent, consent_event, consent_request, decision
+
+_REVOKED = "REVOKED"
+# Creates missing heads and locks all of them in one statement; the no-op update is what takes the lock.
+_LOCK_HEADS = text(
+    "INSERT INTO ledger_head (person_id, sequence, hash)"
+    " SELECT person, 0, CAST(:none AS bytea) FROM unnest(CAST(:persons AS uuid[])) AS person ORDER BY person"
+    " ON CONFLICT (person_id) DO UPDATE SET person_id = excluded.person_id RETURNING person_id, sequence, hash"
+)
+_MOVE_HEADS = text(
+    "UPDATE ledger_head SET sequence = moved.sequence, hash = moved.hash"
+    " FROM unnest(CAST(:persons AS uuid[]), CAST(:sequences AS bigint[]), CAST(:hashes AS bytea[])) AS moved (person_id, sequence, hash)"
+    " WHERE ledger_head.person_id = moved.person_id"
+)
+
+
+class PostgresStore:
+    """Consents, requests, decisions and the ledger."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    def _seal(self, value: str, aad: str) -> bytes:
+        return seal(self._keyring, value.encode(), aad.encode()).to_bytes()
+
+    def _open(self, sealed: bytes, aad: str) -> str:
+        return open_sealed(self._keyring, sealed_from_bytes(bytes(sealed)), aad.encode()).decode()
+
+    def _request_in(self, row: rows.Row) -> ConsentRequest:
+        return rows.request_in(row, self._open(row["app_request_sealed"], f"consent_request|{row['id']}"))
+
+    async def add_request(self, request: ConsentRequest) -> None:
+        """Keeps a new request; one with the same id stays as it is."""
+        values = {
+            "person_id": request.person,
+            "id": request.id,
+            "organization": request.organization,
+            "terms": rows.terms_out(request.terms),
+            "binding_message": request.binding_message,
+            "app_request_sealed": self._seal(request.app_request, f"consent_request|{request.id}"),
+            "created_at": request.created_at,
+            "expires_at": request.expires_at,
+            "next_poll_at": request.created_at,
+        }
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(upsert(consent_request).values(values).on_conflict_do_nothing())
+
+        await self._database.write(work)
+
+    async def request(self, id: UUID) -> ConsentRequest | None:
+        """A request by id."""
+
+        async def work(connection: AsyncConnection) -> ConsentRequest | None:
+            row = (await connection.execute(select(consent_request).where(consent_request.c.id == id))).mappings().one_or_none()
+            return None if row is None else self._request_in(row)
+
+        return await self._database.read(work)
+
+    async def requests(self, person: UUID, before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
+        """Requests of a person, newest first; UUIDv7 ids are in order of time."""
+
+        async def work(connection: AsyncConnection) -> Sequence[ConsentRequest]:
+            wanted = select(consent_request).where(consent_request.c.person_id == person)
+            if before is not None:
+                wanted = wanted.where(consent_request.c.id < before)
+            found = await connection.execute(wanted.order_by(consent_request.c.id.desc()).limit(limit))
+            return [self._request_in(row) for row in found.mappings()]
+
+        return await self._database.read(work)
+
+    async def claim_pending(self, at: datetime, lease: timedelta, limit: int) -> Sequence[ConsentRequest]:
+        """Leases unanswered requests whose poll is due; a worker that dies leaves them to the next after the lease."""
+
+        async def work(connection: AsyncConnection) -> Sequence[ConsentRequest]:
+            due = (
+                select(consent_request.c.person_id, consent_request.c.id)
+                .where(consent_request.c.answer.is_(None), consent_request.c.next_poll_at <= at, consent_request.c.expires_at > at)
+                .order_by(consent_request.c.next_poll_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+                .cte("due")
+            )
+            claimed = await connection.execute(
+                update(consent_request)
+                .where(consent_request.c.person_id == due.c.person_id, consent_request.c.id == due.c.id)
+                .values(next_poll_at=at + lease)
+                .returning(*consent_request.c)
+            )
+            return [self._request_in(row) for row in claimed.mappings()]
+
+        return await self._database.write(work)
+
+    async def grant(self, new: Consent, request: UUID | None) -> Consent:
+        """Keeps a consent and, with a request, its answer."""
+
+        async def work(connection: AsyncConnection) -> Consent:
+            if request is not None:
+                first = await self._answer(connection, request, RequestState.GRANTED, new.granted_at, new.id)
+                if first.consent is not None and first.consent != new.id:
+                    return await self._existing(connection, first.consent)
+                if first.answer is not RequestState.GRANTED:
+                    state = first.state(new.granted_at).value
+                    raise ConsentRequestClosed("the request was answered before", metadata={"state": state})
+            assertion = new.evidence.assertion
+            added = await connection.execute(
+                upsert(consent)
+                .values(
+                    person_id=new.person,
+                    id=new.id,
+                    purpose=new.terms.purpose.value,
+                    kinds=rows.kinds_out(new.terms.kinds),
+                    data_start=new.terms.data_period.start,
+                    data_end=new.terms.data_period.end,
+                    duration_seconds=int(new.terms.duration.total_seconds()),
+                    organization=new.terms.organization,
+                    channel=new.evidence.channel.value,
+                    text_version=new.evidence.text_version,
+                    text_sha256=new.evidence.text_sha256,
+                    assertion_sealed=self._seal(assertion, f"consent|{new.id}") if assertion else None,
+                    acr=new.evidence.acr,
+                    request_id=new.request,
+                    granted_at=new.granted_at,
+                )
+                .on_conflict_do_nothing()
+                .returning(consent.c.id)
+            )
+            if added.scalar_one_or_none() is None:
+                return await self._existing(connection, new.id)
+            return new
+
+        return await self._database.write(work)
+
+    async def _existing(self, connection: AsyncConnection, id: UUID) -> Consent:
+        found = await self._consents(connection, consent.c.id == id, limit=1)
+        return found[0]
+
+    async def close_request(self, id: UUID, answer: RequestState, at: datetime) -> ConsentRequest | None:
+        """Keeps the answer of an unanswered request."""
+
+        async def work(connection: AsyncConnection) -> ConsentRequest | None:
+            return await self._answer(connection, id, answer, at, None)
+
+        return await self._database.write(work)
+
+    async def _answer(
+        self, connection: AsyncConnection, id: UUID, answer: RequestState, at: datetime, consent_id: UUID | None
+    ) -> ConsentRequest:
+        await connection.execute(
+            update(consent_request)
+            .where(consent_request.c.id == id, consent_request.c.answer.is_(None))
+            .values(answer=answer.value, answered_at=at, consent_id=consent_id)
+        )
+        row = (await connection.execute(select(consent_request).where(consent_request.c.id == id))).mappings().one()
+        return self._request_in(row)
+
+    async def revoke(self, id: UUID, person: UUID, at: datetime) -> Consent | None:
+        """Keeps a withdrawal; the first one counts."""
+
+        async def work(connection: AsyncConnection) -> Consent | None:
+            mine = (consent.c.person_id == person) & (consent.c.id == id)
+            if (await connection.execute(select(consent.c.id).where(mine))).one_or_none() is None:
+                return None
+            event = {"person_id": person, "consent_id": id, "kind": _REVOKED, "at": at}
+            await connection.execute(upsert(consent_event).values(event).on_conflict_do_nothing())
+            return (await self._consents(connection, mine, limit=1))[0]
+
+        return await self._database.write(work)
+
+    async def consent(self, id: UUID) -> Consent | None:
+        """A consent by id."""
+
+        async def work(connection: AsyncConnection) -> Consent | None:
+            found = await self._consents(connection, consent.c.id == id, limit=1)
+            return found[0] if found else None
+
+        return await self._database.read(work)
+
+    async def consents(self, person: UUID, before: UUID | None, limit: int) -> Sequence[Consent]:
+        """Consents of a person, newest first."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Consent]:
+            wanted = consent.c.person_id == person
+            return await self._consents(connection, wanted if before is None else wanted & (consent.c.id < before), limit)
+
+        return await self._database.read(work)
+
+    async def _consents(self, connection: AsyncConnection, where: object, limit: int | None, assertions: bool = True) -> list[Consent]:
+        joined = consent.outerjoin(
+            consent_event,
+            (consent_event.c.person_id == consent.c.person_id)
+            & (consent_event.c.consent_id == consent.c.id)
+            & (consent_event.c.kind == _REVOKED),
+        )
+        wanted = select(*consent.c, consent_event.c.at.label("revoked_at")).select_from(joined).where(where)  # type: ignore[arg-type] # a column expression
+        found = await connection.execute(wanted.order_by(consent.c.id.desc()).limit(limit))
+        return [self._consent_in(row, assertions) for row in found.mappings()]
+
+    def _consent_in(self, row: rows.Row, assertions: bool) -> Consent:
+        sealed = row["assertion_sealed"] if assertions else None
+        assertion = self._open(sealed, f"consent|{row['id']}") if sealed else ""
+        return rows.consent_in(row, row["revoked_at"], assertion)
+
+    async def decide(self, persons: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
+        """Locks the ledgers, decides on what is committed by then, and keeps decisions and lines."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Decision]:
+            locked = await connection.execute(_LOCK_HEADS, {"none": bytes(32), "persons": list(persons)})
+            heads = {row.person_id: (int(row.sequence), bytes(row.hash)) for row in locked}
+            found: dict[UUID, list[Consent]] = {}
+            for one in await self._consents(connection, consent.c.person_id.in_(persons), limit=None, assertions=False):
+                found.setdefault(one.person, []).append(one)
+            made = decide(found, heads)
+            await connection.execute(
+                insert(decision),
+                [
+                    {
+                        "person_id": taken.query.person,
+                        "id": taken.id,
+                        "content": rows.decision_out(taken),
+                        "decided_at": taken.decided_at,
+                    }
+                    for taken, _ in made
+                ],
+            )
+            await connection.execute(insert(access_entry), [rows.access_out(line) for _, line in made])
+            last = {line.person: line for _, line in made}
+            await connection.execute(
+                _MOVE_HEADS,
+                {
+                    "persons": list(last),
+                    "sequences": [line.sequence for line in last.values()],
+                    "hashes": [line.hash for line in last.values()],
+                },
+            )
+            return [taken for taken, _ in made]
+
+        return await self._database.write(work)
+
+    async def decision(self, id: UUID) -> Decision | None:
+        """A decision by id."""
+
+        async def work(connection: AsyncConnection) -> Decision | None:
+            row = (await connection.execute(select(decision).where(decision.c.id == id))).mappings().one_or_none()
+            return None if row is None else rows.decision_in(row["id"], row["decided_at"], row["content"])
+
+        return await self._database.read(work)
+
+    async def accesses(self, person: UUID, before: int | None, limit: int) -> Sequence[Access]:
+        """Ledger lines, newest first."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Access]:
+            wanted = select(access_entry).where(access_entry.c.person_id == person)
+            if before is not None:
+                wanted = wanted.where(access_entry.c.sequence < before)
+            found = await connection.execute(wanted.order_by(access_entry.c.sequence.desc()).limit(limit))
+            return [rows.access_in(row) for row in found.mappings()]
+
+        return await self._database.read(work)
+
+

@@ -1,0 +1,1 @@
+"""The operations of the consent role, one module per noun."""

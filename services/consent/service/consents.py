@@ -1,0 +1,214 @@
+"""Asking for, granting, refusing and withdrawing consent."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from services.chassis.clock import Clock
+from services.chassis.errors import FieldViolation
+from services.chassis.principal import Principal, PrincipalKind
+from services.consent.errors import (
+    ConsentNotFound,
+    ConsentRequestClosed,
+    ConsentRequestNotFound,
+    NotThePerson,
+    TermsNotAllowed,
+)
+from services.consent.model import (
+    LONGEST,
+    REQUEST_LIFE,
+    SENSITIVE,
+    SHORTEST,
+    Channel,
+    Consent,
+    ConsentRequest,
+    Evidence,
+    Purpose,
+    RequestState,
+    Terms,
+)
+from services.consent.ports import AppApproved, AppRefused, IdApp, Store
+
+CONSENT_TEXT_VERSION = "vi-2026-11"
+CONSENT_TEXT = (
+    "Tôi đồng ý cho cơ sở được nêu tên xem dữ liệu sức khỏe của tôi, là dữ liệu cá nhân nhạy cảm, đúng mục đích, loại dữ liệu và thời hạn"
+    " đã chọn. Tôi có thể rút lại sự đồng ý này bất cứ lúc nào; việc rút lại có hiệu lực ngay với các lần xem sau."
+)
+"""What the person is told (Law 91/2025 art. 9: health data are sensitive, and the person must know it); version and hash are kept."""
+_TEXT_SHA256 = hashlib.sha256(CONSENT_TEXT.encode()).hexdigest()
+# Purposes for which one facility can be given access; the others rest on law, not on consent.
+_CONSENTABLE = frozenset({Purpose.TREATMENT, Purpose.PAYMENT})
+# How often a request is polled: the lease of a poll is also the time to the next one.
+_POLL_EVERY = timedelta(seconds=2)
+_CLAIM = 50
+
+
+def person_of(principal: Principal) -> UUID:
+    """The calling citizen's person id. Raises NotThePerson for anybody else."""
+    if principal.kind is not PrincipalKind.CITIZEN or not principal.person:
+        raise NotThePerson("only the person concerned may do this")
+    return UUID(principal.person.removeprefix("persons/"))
+
+
+def check_terms(terms: Terms, field: str) -> None:
+    """Raises TermsNotAllowed naming every term that goes beyond what the purpose allows."""
+    wrong = []
+    if terms.purpose not in _CONSENTABLE:
+        wrong.append(FieldViolation(f"{field}.purpose", "TREATMENT or PAYMENT", "PURPOSE_NOT_CONSENTABLE"))
+    if not terms.kinds:
+        wrong.append(FieldViolation(f"{field}.kinds", "at least one kind", "KINDS_EMPTY"))
+    if not SHORTEST <= terms.duration <= LONGEST:
+        wrong.append(FieldViolation(f"{field}.permission_duration", "1 minute to 365 days", "DURATION_OUT_OF_RANGE"))
+    if terms.organization is None and terms.kinds & SENSITIVE:
+        wrong.append(FieldViolation(f"{field}.grantee", "a sensitive kind needs one named facility", "GRANTEE_TOO_WIDE"))
+    if terms.organization is None and terms.purpose is not Purpose.TREATMENT:
+        wrong.append(FieldViolation(f"{field}.grantee", "any treating facility is for TREATMENT only", "GRANTEE_TOO_WIDE"))
+    period = terms.data_period
+    if period.start is not None and period.end is not None and period.start >= period.end:
+        wrong.append(FieldViolation(f"{field}.data_period", "start before end", "PERIOD_EMPTY"))
+    if wrong:
+        raise TermsNotAllowed("the terms go beyond what the purpose allows", violations=wrong)
+
+
+class ConsentService:
+    """Use cases around consents. `new_id` mints UUIDv7; `app` is the national ID app."""
+
+    def __init__(self, store: Store, app: IdApp, clock: Clock, new_id: Callable[[], UUID]) -> None:
+        self._store = store
+        self._app = app
+        self._clock = clock
+        self._new_id = new_id
+
+    async def request(self, principal: Principal, person: UUID, terms: Terms, id: UUID) -> ConsentRequest:
+        """Asks a person; the caller's facility must be the grantee. `id` comes from the caller's request id, so a retry finds the first."""
+        check_terms(terms, "terms")
+        if terms.organization != principal.facility:
+            raise TermsNotAllowed(
+                "a facility asks for itself",
+                violations=(FieldViolation("terms.grantee.organization", "the calling facility", "GRANTEE_NOT_CALLER"),),
+            )
+        known = await self._store.request(id)
+        if known is not None:
+            return known
+        now = self._clock()
+        draft = ConsentRequest(
+            id=id,
+            person=person,
+            organization=principal.facility or "",
+            terms=terms,
+            binding_message=f"LT-{secrets.randbelow(10**6):06d}",
+            created_at=now,
+            expires_at=now + REQUEST_LIFE,
+        )
+        asked = replace(draft, app_request=await self._app.ask(draft))
+        await self._store.add_request(asked)
+        return asked
+
+    async def get_request(self, principal: Principal, id: UUID) -> ConsentRequest:
+        """A request, for the facility that asked and the person asked."""
+        found = await self._store.request(id)
+        ours = found is not None and (
+            found.organization == principal.facility or principal.person == f"persons/{found.person}"
+        )
+        if found is None or not ours:
+            raise ConsentRequestNotFound("no such request")
+        return found
+
+    async def list_requests(
+        self, principal: Principal, person: UUID, before: UUID | None, limit: int
+    ) -> Sequence[ConsentRequest]:
+        """Requests put to the calling person, newest first."""
+        self._same(principal, person)
+        return await self._store.requests(person, before, limit)
+
+    async def grant_request(self, principal: Principal, request: UUID, id: UUID) -> Consent:
+        """Grants a request as it was asked."""
+        person = person_of(principal)
+        found = await self._store.request(request)
+        if found is None or found.person != person:
+            raise ConsentRequestNotFound("no such request")
+        return await self._grant(found, Evidence(Channel.DIRECT, CONSENT_TEXT_VERSION, _TEXT_SHA256), id)
+
+    async def grant_terms(self, principal: Principal, terms: Terms, id: UUID) -> Consent:
+        """Grants unasked."""
+        check_terms(terms, "terms")
+        evidence = Evidence(Channel.DIRECT, CONSENT_TEXT_VERSION, _TEXT_SHA256)
+        return await self._store.grant(Consent(id, person_of(principal), terms, evidence, self._clock()), None)
+
+    async def deny(self, principal: Principal, request: UUID) -> ConsentRequest:
+        """Refuses a request. Refusing twice is the same; refusing what was granted or has lapsed is ConsentRequestClosed."""
+        person = person_of(principal)
+        found = await self._store.request(request)
+        if found is None or found.person != person:
+            raise ConsentRequestNotFound("no such request")
+        return await self._close(found, RequestState.DENIED)
+
+    async def revoke(self, principal: Principal, id: UUID) -> Consent:
+        """Withdraws a consent; holds from the next decision on. Withdrawing twice gives the first answer."""
+        revoked = await self._store.revoke(id, person_of(principal), self._clock())
+        if revoked is None:
+            raise ConsentNotFound("no such consent")
+        return revoked
+
+    async def get(self, principal: Principal, id: UUID) -> Consent:
+        """A consent, for the person and the facility it is granted to."""
+        found = await self._store.consent(id)
+        ours = found is not None and (
+            principal.person == f"persons/{found.person}"
+            or (principal.facility is not None and found.terms.organization == principal.facility)
+        )
+        if found is None or not ours:
+            raise ConsentNotFound("no such consent")
+        return found
+
+    async def list(self, principal: Principal, person: UUID, before: UUID | None, limit: int) -> Sequence[Consent]:
+        """The calling person's consents, newest first."""
+        self._same(principal, person)
+        return await self._store.consents(person, before, limit)
+
+    async def collect_answers(self) -> int:
+        """Polls the app for every request that is due; returns how many were answered. Each request stands alone: one that fails is left
+        for the next round."""
+        answered = 0
+        for request in await self._store.claim_pending(self._clock(), _POLL_EVERY, _CLAIM):
+            answer = await self._app.poll(request)
+            if isinstance(answer, AppApproved):
+                evidence = Evidence(
+                    Channel.NATIONAL_ID_APP, CONSENT_TEXT_VERSION, _TEXT_SHA256, answer.assertion, answer.acr
+                )
+                await self._grant(request, evidence, self._new_id())
+                answered += 1
+            elif isinstance(answer, AppRefused):
+                await self._close(request, answer.state)
+                answered += 1
+        return answered
+
+    async def _grant(self, request: ConsentRequest, evidence: Evidence, id: UUID) -> Consent:
+        now = self._clock()
+        state = request.state(now)
+        if state in (RequestState.DENIED, RequestState.EXPIRED):
+            raise ConsentRequestClosed("the request is closed", metadata={"state": state.value})
+        consent = Consent(id, request.person, request.terms, evidence, now, request=request.id)
+        return await self._store.grant(consent, request.id)
+
+    async def _close(self, request: ConsentRequest, answer: RequestState) -> ConsentRequest:
+        now = self._clock()
+        if request.state(now) is RequestState.EXPIRED and answer is not RequestState.EXPIRED:
+            raise ConsentRequestClosed("the request has lapsed", metadata={"state": RequestState.EXPIRED.value})
+        closed = await self._store.close_request(request.id, answer, now)
+        if closed is None:
+            raise ConsentRequestNotFound("no such request")
+        if closed.answer is not answer:
+            state = closed.state(now).value
+            raise ConsentRequestClosed("the request was answered before", metadata={"state": state})
+        return closed
+
+    @staticmethod
+    def _same(principal: Principal, person: UUID) -> None:
+        if principal.person != f"persons/{person}":
+            raise NotThePerson("only the person concerned may do this")

@@ -1,0 +1,200 @@
+"""What the signing role talks about: authorities, signer certificates, revocations, verdicts and the log's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+POLICY_VERSION = "2026-11"
+"""Version of the acceptance rules in `service/verification.py`; a change of a rule changes it."""
+
+
+class AuthorityKind(Enum):
+    """Roots are trusted by decision, intermediates through a registered root."""
+
+    ROOT = "ROOT"
+    INTERMEDIATE = "INTERMEDIATE"
+
+
+class SignerState(Enum):
+    """Whether signatures of a certificate are accepted, whatever its revocation state."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+
+
+class Indication(Enum):
+    """Main result of validation (ETSI EN 319 102-1 §5.1.3)."""
+
+    TOTAL_PASSED = "TOTAL_PASSED"
+    INDETERMINATE = "INDETERMINATE"
+    TOTAL_FAILED = "TOTAL_FAILED"
+    NO_SIGNATURE_FOUND = "NO_SIGNATURE_FOUND"
+
+
+class SignatureFormat(Enum):
+    """Accepted forms of a signature."""
+
+    XMLDSIG_ENVELOPED = "XMLDSIG_ENVELOPED"
+    CMS_DETACHED = "CMS_DETACHED"
+
+
+class BuildingBlock(Enum):
+    """Steps of validation in their order (ETSI EN 319 102-1 §5.2)."""
+
+    FORMAT_CHECKING = "FORMAT_CHECKING"
+    SIGNER_IDENTIFICATION = "SIGNER_IDENTIFICATION"
+    CRYPTOGRAPHIC_VERIFICATION = "CRYPTOGRAPHIC_VERIFICATION"
+    CERTIFICATE_VALIDATION = "CERTIFICATE_VALIDATION"
+    ACCEPTANCE_VALIDATION = "ACCEPTANCE_VALIDATION"
+
+
+class CheckState(Enum):
+    """Result of one building block."""
+
+    OK = "OK"
+    WARNING = "WARNING"
+    NOT_OK = "NOT_OK"
+    SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certification authority on the trust list; `fingerprint` is the SHA-256 of the DER, 64 hex digits."""
+
+    fingerprint: str
+    kind: AuthorityKind
+    certificate: bytes
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class SignerCertificate:
+    """A signing certificate registered for a facility (5-character code) before its first use."""
+
+    fingerprint: str
+    facility: str
+    certificate: bytes
+    state: SignerState
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class RevocationList:
+    """A verified CRL of one authority (RFC 5280 §5); `number` is its CRL number."""
+
+    issuer: str
+    number: int
+    this_update: datetime
+    next_update: datetime
+    der: bytes
+
+
+@dataclass(frozen=True)
+class RevokedCertificate:
+    """One line of a CRL; `serial` is hexadecimal."""
+
+    serial: str
+    revoked_at: datetime
+    reason: str
+    invalid_since: datetime | None
+
+
+@dataclass(frozen=True)
+class RevocationStatus:
+    """What is known of one certificate: the issuer's newest list and, if the certificate is on it, when it was revoked."""
+
+    this_update: datetime
+    next_update: datetime
+    revoked_at: datetime | None = None
+    invalid_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TrustSnapshot:
+    """All that a verdict needs, at one version of the trust list. `revocations` is keyed by (issuer fingerprint, serial in hex) for revoked
+    certificates, `lists` by issuer fingerprint."""
+
+    version: int
+    authorities: Sequence[Authority]
+    signers: Mapping[str, SignerCertificate]
+    lists: Mapping[str, RevocationStatus]
+    revocations: Mapping[tuple[str, str], RevokedCertificate]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One building block with its result; `reason` is UPPER_SNAKE where it is not OK."""
+
+    block: BuildingBlock
+    state: CheckState
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SignatureVerdict:
+    """The verdict on one signature. `sub_indication` is a name of ETSI EN 319 102-1 or empty; times are UTC."""
+
+    format: SignatureFormat
+    indication: Indication
+    sub_indication: str
+    reason: str
+    checks: Sequence[Check]
+    covers_all: bool = False
+    signer_fingerprint: str = ""
+    chain: Sequence[str] = ()
+    algorithm: str = ""
+    claimed_at: datetime | None = None
+    best_time: datetime | None = None
+    revocation: RevocationStatus | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on a document: the worst of its required signatures."""
+
+    signatures: Sequence[SignatureVerdict]
+    indication: Indication
+    sub_indication: str
+    reason: str
+    control_time: datetime
+    trust_version: int
+    acceptable: bool
+
+
+@dataclass(frozen=True)
+class SignedDocument:
+    """A document to judge. `received_at` is the control time of the verdict."""
+
+    content: bytes
+    format: SignatureFormat
+    detached: Sequence[bytes]
+    facility: str
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A published checkpoint: tree size, root hash of 32 bytes and the signed note."""
+
+    size: int
+    root: bytes
+    note: str
+    published_at: datetime
+
+
+def worst(verdicts: Sequence[SignatureVerdict]) -> SignatureVerdict:
+    """The signature that decides the document's verdict. Needs at least one."""
+    order = (Indication.TOTAL_FAILED, Indication.NO_SIGNATURE_FOUND, Indication.INDETERMINATE, Indication.TOTAL_PASSED)
+    return min(verdicts, key=lambda verdict: (order.index(verdict.indication), verdict.sub_indication == "TRY_LATER"))
+
+
+def acceptable(verdict: SignatureVerdict) -> bool:
+    """Whether intake takes a document with this verdict: all passed, or only the revocation state is open (Circular 15/2025 asks for a
+    warning where the state cannot be checked, not for a refusal)."""
+    passed = verdict.indication is Indication.TOTAL_PASSED
+    return passed or (verdict.indication is Indication.INDETERMINATE and verdict.sub_indication == "TRY_LATER")

@@ -1,0 +1,66 @@
+"""What the operations of the signing role need from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from services.signing.model import Authority, Checkpoint, RevocationList, RevokedCertificate, SignerCertificate, TrustSnapshot
+
+
+class TrustStore(Protocol):
+    """The trust list. Every change raises its version by one."""
+
+    async def version(self) -> int:
+        """Current version, 0 when empty."""
+
+    async def snapshot(self) -> TrustSnapshot:
+        """The whole list at one version."""
+
+    async def add_authority(self, authority: Authority) -> Authority:
+        """Adds an authority; one with the same fingerprint stays as it is and is returned."""
+
+    async def authorities(self, after: str, limit: int) -> Sequence[Authority]:
+        """Authorities with a fingerprint after `after`, in order."""
+
+    async def add_signer(self, signer: SignerCertificate) -> SignerCertificate:
+        """Adds a signer certificate; one with the same fingerprint stays as it is and is returned."""
+
+    async def signers(self, facility: str, after: str, limit: int) -> Sequence[SignerCertificate]:
+        """Signer certificates of a facility (of all when empty) with a fingerprint after `after`, in order."""
+
+    async def suspend_signer(self, fingerprint: str) -> SignerCertificate | None:
+        """Suspends a certificate; None when there is none."""
+
+    async def replace_revocations(self, revocation_list: RevocationList, entries: Sequence[RevokedCertificate]) -> bool:
+        """Puts a list in the place of an older one of the same issuer; False when the one at hand has a number at least as high."""
+
+
+class LogStore(Protocol):
+    """The append-only tree. Implementations MUST make entries durable before `append` returns and MUST have one writer at a time."""
+
+    async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
+        """Appends those entries whose bytes are not in the log yet; returns the index of each, in order."""
+
+    async def publish(self, sign: CheckpointSigner, at: datetime) -> Checkpoint | None:
+        """Signs and stores a checkpoint of the current tree, if it has grown. Raises LogForked when the tree does not extend the last one."""
+
+    async def checkpoint(self) -> Checkpoint | None:
+        """The newest published checkpoint."""
+
+    async def nodes(self, wanted: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Hashes of complete subtrees by (level, index); level 0 is the leaves."""
+
+    async def entries(self, start: int, limit: int) -> Sequence[bytes]:
+        """Entry bytes from an index on."""
+
+    async def entries_at(self, indexes: Sequence[int]) -> Mapping[int, bytes]:
+        """Entry bytes by index."""
+
+
+class CheckpointSigner(Protocol):
+    """Signs a checkpoint body; holds the log's private key."""
+
+    def __call__(self, size: int, root: bytes) -> str:
+        """The signed note (C2SP tlog-checkpoint)."""

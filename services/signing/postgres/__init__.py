@@ -1,0 +1,8 @@
+"""The stores of the signing role on PostgreSQL."""
+
+from __future__ import annotations
+
+from services.signing.postgres.log import PostgresLogStore
+from services.signing.postgres.trust import PostgresTrustStore
+
+__all__ = ["PostgresLogStore", "PostgresTrustStore"]

@@ -1,0 +1,1 @@
+"""The operations of the signing role, one module per noun."""
