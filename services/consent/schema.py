@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from services.chassis.idempotency import request_table
 from services.chassis.migrations import NAMING
 
 METADATA = MetaData(naming_convention=NAMING)
@@ -101,4 +100,3 @@ ledger_head = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 
-request = request_table(METADATA)

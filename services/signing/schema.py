@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table
 
-from services.chassis.idempotency import request_table
 from services.chassis.migrations import NAMING
 
 METADATA = MetaData(naming_convention=NAMING)
@@ -83,4 +82,3 @@ log_checkpoint = Table(
     Column("published_at", TIME, nullable=False),
 )
 
-request = request_table(METADATA)

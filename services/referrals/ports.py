@@ -1,0 +1,74 @@
+"""What the operations of the referrals role need from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+from uuid import UUID
+
+from services.chassis.call import Call
+from services.referrals.model import Appointment, Referral, ReferralState, Slip
+
+
+@dataclass(frozen=True)
+class Worklist:
+    """A page of referrals: those sent by or addressed to a facility, newest first, with an id before `before`. `state` is judged on `today`."""
+
+    facility: str
+    incoming: bool
+    outgoing: bool
+    state: ReferralState | None
+    today: date
+    before: UUID | None
+    limit: int
+
+
+class Store(Protocol):
+    """Referrals and appointments."""
+
+    async def import_slips(self, slips: Sequence[Slip]) -> int:
+        """Keeps the papers whose event was not imported before; returns how many those were. One transaction."""
+
+    async def referral(self, id: UUID) -> Referral | None:
+        """A referral by id."""
+
+    async def referrals(self, page: Worklist) -> Sequence[Referral]:
+        """A page of a worklist, without content."""
+
+    async def change(self, id: UUID, change: Callable[[Referral], Referral]) -> Referral | None:
+        """Applies a change under the row's lock; None when there is no such referral."""
+
+    async def appointment(self, id: UUID) -> Appointment | None:
+        """An appointment by id."""
+
+    async def appointments(
+        self, *, organization: str | None, person: UUID | None, start: date | None, end: date | None, after: tuple[date, UUID] | None, limit: int
+    ) -> Sequence[Appointment]:
+        """Appointments of a facility or of a person, by day and id."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the consent role said: the decision's name, whether it permits, and what would change the answer."""
+
+    decision: str
+    permitted: bool
+    would_change: Sequence[str]
+
+
+class Consents(Protocol):
+    """The decision point. Raises PeerUnavailable."""
+
+    async def may_read_referral(self, call: Call, referral: Referral, context: AccessContext) -> Ruling:
+        """Whether the caller may read the clinical text; the referral is the evidence when the caller is its target."""
+
+
+@dataclass(frozen=True)
+class AccessContext:
+    """Why a read is made: enum numbers of `lienthong.type.v1`, passed on as they came."""
+
+    purpose: int
+    legal_basis: int
+    reason: str

@@ -1,0 +1,222 @@
+"""`Store` on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, insert, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.database import Database
+from services.chassis.keyring import Keyring, open_sealed, seal, sealed_from_bytes
+from services.referrals.model import Appointment, AppointmentState, Content, Referral, ReferralState, Slip
+from services.referrals.ports import Worklist
+from services.referrals.schema import appointment, imported_event, referral
+
+_WITHOUT_CONTENT = [column for column in referral.c if column.name != "content_sealed"]
+
+
+class PostgresStore:
+    """Referrals and appointments; clinical text is sealed per paper, bound to its id."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def import_slips(self, slips: Sequence[Slip]) -> int:
+        """Keeps the papers of events that are new: three statements for the whole batch."""
+        now = datetime.now(UTC)
+
+        async def work(connection: AsyncConnection) -> int:
+            added = await connection.execute(
+                upsert(imported_event)
+                .values(
+                    [
+                        {"person_id": slip.paper.person, "event_id": slip.event, "imported_at": now}
+                        for slip in sorted(slips, key=lambda slip: (slip.paper.person, slip.event))
+                    ]
+                )
+                .on_conflict_do_nothing()
+                .returning(imported_event.c.event_id)
+            )
+            fresh = {row.event_id for row in added}
+            papers = {slip.event: slip.paper for slip in slips if slip.event in fresh}
+            referrals = [self._referral_out(paper) for paper in papers.values() if isinstance(paper, Referral)]
+            appointments = [_appointment_out(paper) for paper in papers.values() if isinstance(paper, Appointment)]
+            if referrals:
+                await connection.execute(insert(referral), referrals)
+            if appointments:
+                await connection.execute(insert(appointment), appointments)
+            return len(papers)
+
+        return await self._database.write(work)
+
+    async def referral(self, id: UUID) -> Referral | None:
+        """A referral with its content."""
+
+        async def work(connection: AsyncConnection) -> Referral | None:
+            row = (await connection.execute(select(referral).where(referral.c.id == id))).mappings().one_or_none()
+            return None if row is None else self._referral_in(row)
+
+        return await self._database.read(work)
+
+    async def referrals(self, page: Worklist) -> Sequence[Referral]:
+        """A page of a worklist."""
+        sides = []
+        if page.incoming:
+            sides.append(referral.c.target == page.facility)
+        if page.outgoing:
+            sides.append(referral.c.source == page.facility)
+        wanted = select(*_WITHOUT_CONTENT).where(or_(*sides))
+        if page.before is not None:
+            wanted = wanted.where(referral.c.id < page.before)
+        current = referral.c.valid_through >= page.today
+        waiting = referral.c.arrived_at.is_(None)
+        states = {
+            ReferralState.SENT: and_(waiting, current, referral.c.accepted_at.is_(None)),
+            ReferralState.ACCEPTED: and_(waiting, current, referral.c.accepted_at.is_not(None)),
+            ReferralState.ARRIVED: referral.c.arrived_at.is_not(None),
+            ReferralState.EXPIRED: and_(waiting, referral.c.valid_through < page.today),
+        }
+        if page.state is not None:
+            wanted = wanted.where(states[page.state])
+
+        async def work(connection: AsyncConnection) -> Sequence[Referral]:
+            found = await connection.execute(wanted.order_by(referral.c.id.desc()).limit(page.limit))
+            return [self._referral_in(row) for row in found.mappings()]
+
+        return await self._database.read(work)
+
+    async def change(self, id: UUID, change: Callable[[Referral], Referral]) -> Referral | None:
+        """Applies a change under the row's lock."""
+
+        async def work(connection: AsyncConnection) -> Referral | None:
+            locked = await connection.execute(select(*_WITHOUT_CONTENT).where(referral.c.id == id).with_for_update())
+            row = locked.mappings().one_or_none()
+            if row is None:
+                return None
+            changed = change(self._referral_in(row))
+            await connection.execute(
+                update(referral)
+                .where(referral.c.person_id == changed.person, referral.c.id == id)
+                .values(
+                    accepted_at=changed.accepted_at,
+                    arrived_at=changed.arrived_at,
+                    accept_request=changed.accept_request,
+                    arrive_request=changed.arrive_request,
+                )
+            )
+            return changed
+
+        return await self._database.write(work)
+
+    async def appointment(self, id: UUID) -> Appointment | None:
+        """An appointment by id."""
+
+        async def work(connection: AsyncConnection) -> Appointment | None:
+            row = (await connection.execute(select(appointment).where(appointment.c.id == id))).mappings().one_or_none()
+            return None if row is None else _appointment_in(row)
+
+        return await self._database.read(work)
+
+    async def appointments(
+        self,
+        *,
+        organization: str | None,
+        person: UUID | None,
+        start: date | None,
+        end: date | None,
+        after: tuple[date, UUID] | None,
+        limit: int,
+    ) -> Sequence[Appointment]:
+        """Appointments by day and id."""
+        wanted = select(appointment)
+        if organization is not None:
+            wanted = wanted.where(appointment.c.organization == organization)
+        if person is not None:
+            wanted = wanted.where(appointment.c.person_id == person)
+        if start is not None:
+            wanted = wanted.where(appointment.c.day >= start)
+        if end is not None:
+            wanted = wanted.where(appointment.c.day <= end)
+        if after is not None:
+            wanted = wanted.where(tuple_(appointment.c.day, appointment.c.id) > after)
+
+        async def work(connection: AsyncConnection) -> Sequence[Appointment]:
+            found = await connection.execute(wanted.order_by(appointment.c.day, appointment.c.id).limit(limit))
+            return [_appointment_in(row) for row in found.mappings()]
+
+        return await self._database.read(work)
+
+    def _referral_out(self, paper: Referral) -> dict[str, Any]:
+        content = json.dumps(asdict(paper.content), ensure_ascii=False).encode()
+        return {
+            "person_id": paper.person,
+            "id": paper.id,
+            "number": paper.number,
+            "document_id": paper.document,
+            "source": paper.source,
+            "target": paper.target,
+            "previous": list(paper.previous),
+            "reason_code": paper.reason_code,
+            "signed_on": paper.signed_on,
+            "valid_through": paper.valid_through,
+            "created_at": paper.created_at,
+            "content_sealed": seal(self._keyring, content, f"referral|{paper.id}".encode()).to_bytes(),
+        }
+
+    def _referral_in(self, row: Mapping[str, Any]) -> Referral:
+        content = Content()
+        if "content_sealed" in row:
+            sealed = sealed_from_bytes(bytes(row["content_sealed"]))
+            content = Content(**json.loads(open_sealed(self._keyring, sealed, f"referral|{row['id']}".encode())))
+        return Referral(
+            id=row["id"],
+            number=row["number"],
+            person=row["person_id"],
+            document=row["document_id"],
+            source=row["source"],
+            target=row["target"],
+            previous=tuple(row["previous"]),
+            reason_code=row["reason_code"],
+            signed_on=row["signed_on"],
+            valid_through=row["valid_through"],
+            created_at=row["created_at"],
+            content=content,
+            accepted_at=row["accepted_at"],
+            arrived_at=row["arrived_at"],
+            accept_request=row["accept_request"],
+            arrive_request=row["arrive_request"],
+        )
+
+
+def _appointment_out(paper: Appointment) -> dict[str, Any]:
+    return {
+        "person_id": paper.person,
+        "id": paper.id,
+        "number": paper.number,
+        "document_id": paper.document,
+        "organization": paper.organization,
+        "day": paper.day,
+        "created_at": paper.created_at,
+        "state": paper.state.value,
+    }
+
+
+def _appointment_in(row: Mapping[str, Any]) -> Appointment:
+    return Appointment(
+        id=row["id"],
+        number=row["number"],
+        person=row["person_id"],
+        document=row["document_id"],
+        organization=row["organization"],
+        day=row["day"],
+        created_at=row["created_at"],
+        state=AppointmentState(row["state"]),
+    )

@@ -1,0 +1,105 @@
+"""The operations of the referrals role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta, timezone
+from uuid import UUID
+
+from services.chassis.call import Call
+from services.chassis.clock import Clock
+from services.chassis.errors import FieldViolation, InvalidArgument
+from services.chassis.principal import Principal
+from services.referrals.errors import AppointmentNotFound, ReadNotPermitted, ReferralNotFound
+from services.referrals.model import Appointment, Referral, ReferralState, Slip, Step
+from services.referrals.ports import AccessContext, Consents, Store, Worklist
+
+VIETNAM = timezone(timedelta(hours=7))
+"""Indochina Time; Viet Nam keeps no summer time. Days of papers are days there."""
+_BATCH = 200
+
+
+class ReferralService:
+    """Use cases of referrals and appointments."""
+
+    def __init__(self, store: Store, consents: Consents, clock: Clock) -> None:
+        self._store = store
+        self._consents = consents
+        self._clock = clock
+
+    def today(self) -> date:
+        """The day in Viet Nam."""
+        return self._clock().astimezone(VIETNAM).date()
+
+    async def import_slips(self, slips: Sequence[Slip]) -> int:
+        """Imports papers of accepted submissions, at most 200; known events are passed over."""
+        if not 1 <= len(slips) <= _BATCH:
+            raise InvalidArgument.of(FieldViolation("slips", f"1 to {_BATCH} slips", "COUNT_OUT_OF_RANGE"))
+        return await self._store.import_slips(slips)
+
+    async def get(self, call: Call, id: UUID, context: AccessContext) -> tuple[Referral, str]:
+        """A referral with its clinical text and the decision that allowed it, for the two facilities and the person."""
+        found = await self._store.referral(id)
+        if found is None or not self._concerns(call.principal, found):
+            raise ReferralNotFound("no such referral")
+        ruling = await self._consents.may_read_referral(call, found, context)
+        if not ruling.permitted:
+            raise ReadNotPermitted(
+                "the decision was a refusal",
+                metadata={"decision": ruling.decision, "would_change": ",".join(ruling.would_change)},
+            )
+        return found, ruling.decision
+
+    async def list(
+        self, principal: Principal, incoming: bool, outgoing: bool, state: ReferralState | None, before: UUID | None, limit: int
+    ) -> Sequence[Referral]:
+        """The calling facility's worklist, newest first, without clinical text."""
+        facility = principal.facility or ""
+        return await self._store.referrals(Worklist(facility, incoming, outgoing, state, self.today(), before, limit))
+
+    async def accept(self, principal: Principal, request: str, id: UUID, etag: str) -> Referral:
+        """Accepts a referral."""
+        return await self._change(principal, id, Referral.accept, request, etag)
+
+    async def register_arrival(self, principal: Principal, request: str, id: UUID, etag: str) -> Referral:
+        """Records the person's arrival."""
+        return await self._change(principal, id, Referral.arrive, request, etag)
+
+    async def _change(
+        self, principal: Principal, id: UUID, change: Callable[[Referral, Step], Referral], request: str, etag: str
+    ) -> Referral:
+        step = Step(principal.facility or "", request, etag, self._clock(), self.today())
+
+        def apply(found: Referral) -> Referral:
+            if not self._concerns(principal, found):
+                raise ReferralNotFound("no such referral")
+            return change(found, step)
+
+        changed = await self._store.change(id, apply)
+        if changed is None:
+            raise ReferralNotFound("no such referral")
+        return changed
+
+    async def appointment(self, principal: Principal, id: UUID) -> Appointment:
+        """An appointment, for the issuing facility and the person."""
+        found = await self._store.appointment(id)
+        ours = found is not None and (
+            found.organization == principal.facility or principal.person == f"persons/{found.person}"
+        )
+        if found is None or not ours:
+            raise AppointmentNotFound("no such appointment")
+        return found
+
+    async def appointments(
+        self, principal: Principal, start: date | None, end: date | None, after: tuple[date, UUID] | None, limit: int
+    ) -> Sequence[Appointment]:
+        """The calling facility's or person's appointments, by day."""
+        person = UUID(principal.person.removeprefix("persons/")) if principal.person else None
+        organization = None if person else principal.facility or ""
+        return await self._store.appointments(
+            organization=organization, person=person, start=start, end=end, after=after, limit=limit
+        )
+
+    @staticmethod
+    def _concerns(principal: Principal, referral: Referral) -> bool:
+        return principal.facility in (referral.source, referral.target) or principal.person == f"persons/{referral.person}"
