@@ -1,0 +1,69 @@
+"""The signing role as a process: `serve`, `migrate`, `check-config`."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from lienthong.client.tlog.checkpoint import CheckpointKey
+from lienthong.signing.v1 import (
+    log_service_pb2,
+    log_service_pb2_grpc,
+    trust_service_pb2,
+    trust_service_pb2_grpc,
+    verification_service_pb2,
+    verification_service_pb2_grpc,
+)
+from services.chassis.clock import system_clock
+from services.chassis.database import Database
+from services.chassis.lifecycle import Lifecycle
+from services.chassis.main import run
+from services.chassis.server import Server
+from services.chassis.telemetry import Telemetry
+from services.signing import jobs, rpc
+from services.signing.access import ACCESS
+from services.signing.config import Settings
+from services.signing.postgres import PostgresLogStore, PostgresTrustStore
+from services.signing.service.log import LogService
+from services.signing.service.trust import TrustService
+from services.signing.service.verification import VerificationService
+
+
+async def compose(settings: Settings, life: Lifecycle) -> Server:
+    """Puts the role together."""
+    telemetry = await life.enter(Telemetry(settings.telemetry, "signing"))
+    database = await life.enter(Database(settings.database))
+    key = CheckpointKey.load(settings.log_origin, settings.log_key.read_bytes())
+    trust_store = PostgresTrustStore(database)
+    trust = TrustService(trust_store, system_clock)
+    verification = VerificationService(trust_store)
+    log = LogService(PostgresLogStore(database), key.sign, system_clock)
+    server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
+    server.add(
+        verification_service_pb2_grpc.add_VerificationServiceServicer_to_server,
+        rpc.VerificationServicer(verification),
+        verification_service_pb2.DESCRIPTOR.services_by_name["VerificationService"],
+    )
+    server.add(
+        trust_service_pb2_grpc.add_TrustServiceServicer_to_server,
+        rpc.TrustServicer(trust),
+        trust_service_pb2.DESCRIPTOR.services_by_name["TrustService"],
+    )
+    server.add(
+        log_service_pb2_grpc.add_LogServiceServicer_to_server,
+        rpc.LogServicer(log),
+        log_service_pb2.DESCRIPTOR.services_by_name["LogService"],
+    )
+    server.add(
+        log_service_pb2_grpc.add_LogAppendServiceServicer_to_server,
+        rpc.LogAppendServicer(log),
+        log_service_pb2.DESCRIPTOR.services_by_name["LogAppendService"],
+    )
+    server.job("publish_checkpoints", partial(jobs.publish_checkpoints, log, settings.checkpoint_interval))
+    server.health(database.ping)
+    return server
+
+
+if __name__ == "__main__":
+    raise SystemExit(run("signing", Settings, compose, Path(__file__).with_name("migrations"), sys.argv[1:]))
