@@ -1,0 +1,1 @@
+"""The client library for integrators: channels, typed errors, receipt verification."""

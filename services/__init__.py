@@ -1,0 +1,1 @@
+"""Everything that Liên Thông runs: the chassis and the five roles."""

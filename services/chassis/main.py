@@ -1,0 +1,70 @@
+"""The command line of a role: `serve`, `migrate`, `check-config`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import uvloop
+
+from services.chassis.lifecycle import Lifecycle
+from services.chassis.migrations import upgrade
+from services.chassis.server import AccessIncomplete, Server
+from services.chassis.settings import DatabaseSettings, SettingsError, load, names
+from services.chassis.status import write_problems
+
+EXIT_USAGE = 2
+
+
+class RoleSettings(Protocol):
+    """Settings of any role; every role has a database."""
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """Where it is."""
+
+
+S = TypeVar("S", bound=RoleSettings)
+
+
+def run(
+    role: str,
+    settings_type: type[S],
+    compose: Callable[[S, Lifecycle], Awaitable[Server]],
+    migrations: Path,
+    arguments: Sequence[str],
+) -> int:
+    """Runs one command and returns the exit code; 2 when settings or command are wrong, with every problem on stderr."""
+    command = arguments[0] if len(arguments) == 1 else ""
+    if command not in ("serve", "migrate", "check-config"):
+        write_problems([f"usage: python -m services.{role} serve|migrate|check-config", *names(settings_type)])
+        return EXIT_USAGE
+    try:
+        settings = load(settings_type, os.environ)
+    except SettingsError as error:
+        write_problems(error.problems)
+        return EXIT_USAGE
+    if command == "check-config":
+        return 0
+    if command == "migrate":
+        if not settings.database.owner_url:
+            write_problems(["LIENTHONG_DATABASE_OWNER_URL: missing"])
+            return EXIT_USAGE
+        upgrade(migrations, settings.database.owner_url)
+        return 0
+    try:
+        uvloop.run(_serve(settings, compose))
+    except AccessIncomplete as error:
+        write_problems([str(error)])
+        return EXIT_USAGE
+    return 0
+
+
+async def _serve(settings: S, compose: Callable[[S, Lifecycle], Awaitable[Server]]) -> None:
+    async with Lifecycle() as life:
+        server = await compose(settings, life)
+        await server.start()
+        await life.until_signal()
+        await server.stop()
