@@ -48,13 +48,13 @@ def configure(metadata: MetaData) -> None:
     engine.dispose()
 
 
-def app_role(op: Operations) -> str:
-    """The application's user of this database: `<role>_app` beside the owner `<role>_owner`."""
-    owner = make_url(str(op.get_context().config.attributes["url"])).username if op.get_context().config else None  # type: ignore[union-attr] # set by configure
-    return f"{(owner or '').removesuffix('_owner')}_app"
+def app_role() -> str:
+    """The application's user of this database: `<name>_app` beside the owner `<name>_owner`."""
+    owner = make_url(str(context.config.attributes["url"])).username or ""
+    return f"{owner.removesuffix('_owner')}_app"
 
 
 def grant(op: Operations, rights: str, *tables: str) -> None:
     """Gives the application row rights, such as "SELECT, INSERT" for append-only tables; it never gets more than it uses."""
     for table in tables:
-        op.execute(f'GRANT {rights} ON "{table}" TO "{app_role(op)}"')
+        op.execute(f'GRANT {rights} ON "{table}" TO "{app_role()}"')

@@ -10,11 +10,6 @@ from collections.abc import Mapping, Sequence
 from lienthong.client.tlog.merkle import node_hash
 
 
-def frontier(size: int) -> list[tuple[int, int]]:
-    """(level, index) of the complete subtrees that make up a tree of this size, largest first."""
-    return [(level, (size >> level) - 1) for level in range(size.bit_length() - 1, -1, -1) if size >> level & 1]
-
-
 def grow(size: int, edge: Mapping[tuple[int, int], bytes], leaves: Sequence[bytes]) -> dict[tuple[int, int], bytes]:
     """All subtrees that become complete when leaf hashes are added to a tree of `size`, whose frontier hashes are in `edge`."""
     grown: dict[tuple[int, int], bytes] = {(0, size + offset): digest for offset, digest in enumerate(leaves)}
@@ -25,12 +20,3 @@ def grow(size: int, edge: Mapping[tuple[int, int], bytes], leaves: Sequence[byte
             grown[level + 1, parent] = node_hash(grown[left] if left in grown else edge[left], grown[right])
         level, start, end = level + 1, start >> 1, end >> 1
     return grown
-
-
-def root_of(size: int, nodes: Mapping[tuple[int, int], bytes]) -> bytes:
-    """Root hash of the tree of this size (at least 1) from its frontier; KeyError when a part is missing."""
-    parts = [nodes[place] for place in frontier(size)]
-    root = parts.pop()
-    while parts:
-        root = node_hash(parts.pop(), root)
-    return root

@@ -11,13 +11,13 @@ from datetime import datetime
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.client.tlog.merkle import leaf_hash
+from lienthong.client.tlog.merkle import frontier, leaf_hash, root_of
 from services.chassis.database import Database
 from services.signing.errors import LogForked
 from services.signing.model import Checkpoint
 from services.signing.ports import CheckpointSigner
 from services.signing.schema import log_checkpoint
-from services.signing.tree import frontier, grow, root_of
+from services.signing.tree import grow
 
 _LOCK = text("SELECT size FROM log_state WHERE id = 1 FOR UPDATE")
 _KNOWN = text("SELECT leaf_hash, leaf_index FROM log_entry WHERE leaf_hash = ANY(CAST(:hashes AS bytea[]))")

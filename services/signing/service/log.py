@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lienthong.client.tlog.merkle import consistency_path, inclusion_path, nodes_for_consistency, nodes_for_inclusion
 from lienthong.client.tlog.proof import TlogProof
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.signing.errors import CheckpointNotFound, TreeSizeOutOfRange
 from services.signing.model import Checkpoint
 from services.signing.ports import CheckpointSigner, LogStore
-from services.signing.tree import consistency_path, inclusion_path, nodes_for_consistency, nodes_for_inclusion
 
 ENTRY_BYTES = 4096
 """Largest entry; entries are commitments with their frame, well under 1 KiB."""

@@ -1,0 +1,238 @@
+"""A throw-away public-key infrastructure: certificates of workloads and facilities, and a separate hierarchy for document signatures."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from services.chassis.workload import TRUST_DOMAIN
+
+DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+"""Extended key usage for document signing (RFC 9336)."""
+_LIFE = timedelta(days=365)
+_EARLY = timedelta(minutes=5)
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Certificate and key files (PEM); the certificate file holds the chain when there is one."""
+
+    certificate: Path
+    private_key: Path
+
+
+@dataclass(frozen=True)
+class SigningPair:
+    """A signing certificate: PEM files, and the same as PKCS#12 with its passphrase file."""
+
+    certificate: Path
+    private_key: Path
+    keystore: Path
+    passphrase_file: Path
+
+    @property
+    def certificate_der(self) -> bytes:
+        """The certificate, DER."""
+        return x509.load_pem_x509_certificate(self.certificate.read_bytes()).public_bytes(serialization.Encoding.DER)
+
+
+class Authority:
+    """A certification authority with its key in memory."""
+
+    def __init__(self, name: str, issuer: Authority | None = None) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = _name(name)
+        parent = issuer or self
+        now = datetime.now(UTC)
+        self.certificate = (
+            x509.CertificateBuilder()
+            .subject_name(self.name)
+            .issuer_name(parent.name)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _EARLY)
+            .not_valid_after(now + 10 * _LIFE)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None if issuer is None else 0), critical=True)
+            .add_extension(_usage(sign_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(parent.key.public_key()), critical=False)
+            .sign(parent.key, hashes.SHA256())
+        )
+
+    @property
+    def der(self) -> bytes:
+        """The certificate, DER."""
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate, PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def issue(
+        self,
+        common_name: str,
+        key: PrivateKey,
+        extensions: list[tuple[x509.ExtensionType, bool]],
+        *,
+        starts: datetime | None = None,
+        ends: datetime | None = None,
+    ) -> x509.Certificate:
+        """A certificate of this authority."""
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_name(common_name))
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(starts or now - _EARLY)
+            .not_valid_after(ends or now + _LIFE)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical=critical)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def revocation_list(self, number: int, revoked: list[x509.Certificate], at: datetime | None = None) -> bytes:
+        """A CRL, DER, valid for a week (RFC 5280 §5)."""
+        now = at or datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.name)
+            .last_update(now - _EARLY)
+            .next_update(now + timedelta(days=7))
+            .add_extension(x509.CRLNumber(number), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        for certificate in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now - _EARLY)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+class Pki:
+    """All keys of one stack under one folder, mode 0700."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self.workload_authority = Authority("Lien Thong throw-away workload CA")
+        self.signing_root = Authority("Throw-away national root")
+        self.signing_authority = Authority("Throw-away document signing CA", self.signing_root)
+        self.authority = folder / "ca.pem"
+        self.authority.write_bytes(self.workload_authority.pem)
+
+    def workload(self, role: str) -> Pair:
+        """Certificate of a role: server and client, SPIFFE id, and the names it answers to."""
+        names = [
+            x509.UniformResourceIdentifier(TRUST_DOMAIN + role),
+            x509.DNSName(f"{role}.lienthong.internal"),
+            x509.DNSName("localhost"),
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        ]
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        return self._tls(f"workload-{role}", role, names, usages)
+
+    def facility(self, code: str, workload: str = "") -> Pair:
+        """Client certificate of a facility; `workload` overrides the path of its SPIFFE id, for tests."""
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(TRUST_DOMAIN + (workload or f"facility/{code}"))]
+        return self._tls(f"facility-{code}", f"facility {code}", names, [ExtendedKeyUsageOID.CLIENT_AUTH])
+
+    def server(self, name: str) -> Pair:
+        """Server certificate for loopback, without a workload identity."""
+        names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        return self._tls(f"server-{name}", name, names, [ExtendedKeyUsageOID.SERVER_AUTH])
+
+    def signer(
+        self,
+        code: str,
+        *,
+        algorithm: str = "rsa",
+        label: str = "",
+        authority: Authority | None = None,
+        starts: datetime | None = None,
+        ends: datetime | None = None,
+        usage: x509.ObjectIdentifier = DOCUMENT_SIGNING,
+    ) -> SigningPair:
+        """Signing certificate of a facility. Algorithms: `rsa` (2048), `rsa1024`, `p256`, `p384`. The rest makes bad ones for tests."""
+        key = signing_key(algorithm)
+        certificate = (authority or self.signing_authority).issue(
+            f"Facility {code}",
+            key,
+            [(_usage(sign_documents=True), True), (x509.ExtendedKeyUsage([usage]), False)],
+            starts=starts,
+            ends=ends,
+        )
+        stem = f"signer-{code}-{label or algorithm}"
+        pair = self._write(stem, certificate, key)
+        passphrase = x509.random_serial_number().to_bytes(20, "big").hex()
+        passphrase_file = _private(self.folder / f"{stem}.passphrase", passphrase.encode())
+        encryption = serialization.BestAvailableEncryption(passphrase.encode())
+        stored = pkcs12.serialize_key_and_certificates(stem.encode(), key, certificate, [self.signing_authority.certificate], encryption)
+        return SigningPair(pair.certificate, pair.private_key, _private(self.folder / f"{stem}.p12", stored), passphrase_file)
+
+    def ed25519(self, name: str) -> Path:
+        """A private Ed25519 key, PEM (PKCS#8)."""
+        key = ed25519.Ed25519PrivateKey.generate()
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return _private(self.folder / f"{name}.pem", pem)
+
+    def _tls(
+        self, stem: str, common_name: str, names: list[x509.GeneralName], usages: list[x509.ObjectIdentifier]
+    ) -> Pair:
+        key = ec.generate_private_key(ec.SECP256R1())
+        extensions: list[tuple[x509.ExtensionType, bool]] = [
+            (_usage(sign_documents=True), True),
+            (x509.ExtendedKeyUsage(usages), False),
+            (x509.SubjectAlternativeName(names), False),
+        ]
+        return self._write(stem, self.workload_authority.issue(common_name, key, extensions), key)
+
+    def _write(self, stem: str, certificate: x509.Certificate, key: PrivateKey) -> Pair:
+        path = self.folder / f"{stem}.crt"
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return Pair(path, _private(self.folder / f"{stem}.key", pem))
+
+
+def signing_key(algorithm: str) -> PrivateKey:
+    """A key by name."""
+    if algorithm.startswith("rsa"):
+        return rsa.generate_private_key(65537, int(algorithm.removeprefix("rsa") or "2048"))
+    return ec.generate_private_key(ec.SECP384R1() if algorithm == "p384" else ec.SECP256R1())
+
+
+def _private(path: Path, content: bytes) -> Path:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return path
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _usage(*, sign_certificates: bool = False, sign_documents: bool = False) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=sign_documents,
+        content_commitment=sign_documents,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
