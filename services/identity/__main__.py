@@ -1,0 +1,76 @@
+"""Composition root of the identity role: `python -m services.identity serve|migrate|check-config`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from lienthong.identity.v1 import (
+    organization_service_pb2,
+    organization_service_pb2_grpc,
+    person_service_pb2,
+    person_service_pb2_grpc,
+    practitioner_service_pb2,
+    practitioner_service_pb2_grpc,
+    source_record_service_pb2,
+    source_record_service_pb2_grpc,
+)
+from opentelemetry import metrics
+
+from services.chassis.clock import system_clock
+from services.chassis.database import Database
+from services.chassis.identifiers import uuid7
+from services.chassis.keyring import FileKeyring
+from services.chassis.lifecycle import Lifecycle
+from services.chassis.main import run
+from services.chassis.server import Server
+from services.chassis.telemetry import Telemetry
+from services.identity import rpc
+from services.identity.access import ACCESS
+from services.identity.config import Settings
+from services.identity.postgres import PostgresStore
+from services.identity.service import FilingService, OrganizationService, PersonService, PractitionerService
+from services.identity.telemetry import Instruments
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def compose(settings: Settings, life: Lifecycle) -> Server:
+    """Puts the role together; nothing is opened elsewhere."""
+    telemetry = await life.enter(Telemetry(settings.telemetry, "identity"))
+    instruments = Instruments(metrics.get_meter("lienthong"))
+    database = await life.enter(Database(settings.database))
+    store = PostgresStore(database, FileKeyring(settings.keyring))
+
+    persons = PersonService(store, system_clock, uuid7)
+    filing = FilingService(store, system_clock, uuid7)
+    organizations = OrganizationService(store, system_clock)
+    practitioners = PractitionerService(store, system_clock, uuid7)
+
+    server = Server(settings.server, api="identity", access=ACCESS, telemetry=telemetry, clock=system_clock)
+    server.add(
+        person_service_pb2_grpc.add_PersonServiceServicer_to_server,
+        rpc.PersonServicer(persons, instruments),
+        person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
+    )
+    server.add(
+        source_record_service_pb2_grpc.add_SourceRecordServiceServicer_to_server,
+        rpc.SourceRecordServicer(filing, instruments),
+        source_record_service_pb2.DESCRIPTOR.services_by_name["SourceRecordService"],
+    )
+    server.add(
+        organization_service_pb2_grpc.add_OrganizationServiceServicer_to_server,
+        rpc.OrganizationServicer(organizations),
+        organization_service_pb2.DESCRIPTOR.services_by_name["OrganizationService"],
+    )
+    server.add(
+        practitioner_service_pb2_grpc.add_PractitionerServiceServicer_to_server,
+        rpc.PractitionerServicer(practitioners),
+        practitioner_service_pb2.DESCRIPTOR.services_by_name["PractitionerService"],
+    )
+    server.health(database.ping)
+    return server
+
+
+if __name__ == "__main__":
+    raise SystemExit(run("identity", Settings, compose, MIGRATIONS, sys.argv[1:]))

@@ -1,0 +1,36 @@
+"""Who may call what at the identity role. Deny by default: an RPC without a row stops the start."""
+
+from __future__ import annotations
+
+from services.chassis.principal import PrincipalKind
+from services.chassis.workload import CONSENT, GATEWAY, RECORDS, REFERRALS, AccessTable, allow
+
+_PERSON = "lienthong.identity.v1.PersonService/"
+_ORGANIZATION = "lienthong.identity.v1.OrganizationService/"
+_PRACTITIONER = "lienthong.identity.v1.PractitionerService/"
+
+_ADMIN = (GATEWAY, PrincipalKind.ADMIN)
+_CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
+_STEWARD = (GATEWAY, PrincipalKind.STEWARD)
+_FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
+# Within a call another role forwards the end actor's token; in its background jobs it acts itself.
+_RECORDS = tuple(
+    (RECORDS, kind) for kind in (PrincipalKind.WORKLOAD, PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER)
+)
+_ROLES = tuple((role, kind) for role in (RECORDS, CONSENT, REFERRALS) for kind in PrincipalKind)
+_EVERYBODY = tuple((GATEWAY, kind) for kind in PrincipalKind if kind is not PrincipalKind.WORKLOAD)
+
+ACCESS: AccessTable = {
+    _PERSON + "ResolvePersons": allow(*_FACILITY, *_RECORDS),
+    _PERSON + "RegisterPerson": allow(*_FACILITY, _STEWARD),
+    _PERSON + "RegisterProvisionalPerson": allow(*_FACILITY),
+    _PERSON + "GetPerson": allow(*_FACILITY, _CITIZEN, _STEWARD),
+    "lienthong.identity.v1.SourceRecordService/FileSourceRecords": allow(*_RECORDS),
+    _ORGANIZATION + "CreateOrganization": allow(_ADMIN),
+    _ORGANIZATION + "SuspendOrganization": allow(_ADMIN),
+    _ORGANIZATION + "GetOrganization": allow(*_EVERYBODY, *_ROLES),
+    _ORGANIZATION + "ListOrganizations": allow(*_EVERYBODY),
+    _PRACTITIONER + "CreatePractitioner": allow(_ADMIN),
+    _PRACTITIONER + "GetPractitioner": allow(*_FACILITY, _ADMIN),
+    _PRACTITIONER + "ListPractitioners": allow(*_FACILITY, _ADMIN),
+}

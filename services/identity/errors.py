@@ -1,0 +1,68 @@
+"""Errors of the identity role; reasons are those of `lienthong.identity.v1.ErrorReason`. No text ever holds a person's data."""
+
+from __future__ import annotations
+
+from services.chassis.errors import DomainError, Kind
+
+
+class PersonNotFound(DomainError):
+    """No person of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PERSON_NOT_FOUND"
+
+
+class IdentifierConflict(DomainError):
+    """An identifier already names a person whose demographics, or other identifiers, disagree; a steward must look."""
+
+    kind = Kind.EXISTS
+    reason = "IDENTIFIER_CONFLICT"
+
+
+class TemporaryIdentifierRefused(DomainError):
+    """A temporary identifier with a wrong check pair, or issued by another facility."""
+
+    kind = Kind.INVALID
+    reason = "TEMPORARY_IDENTIFIER_INVALID"
+
+
+class OrganizationNotFound(DomainError):
+    """No facility of that code."""
+
+    kind = Kind.NOT_FOUND
+    reason = "ORGANIZATION_NOT_FOUND"
+
+
+class OrganizationExists(DomainError):
+    """A facility of that code is registered with other content."""
+
+    kind = Kind.EXISTS
+    reason = "ORGANIZATION_EXISTS"
+
+
+class OrganizationSuspended(DomainError):
+    """The facility is suspended."""
+
+    kind = Kind.PRECONDITION
+    reason = "ORGANIZATION_SUSPENDED"
+
+
+class PractitionerNotFound(DomainError):
+    """No practitioner of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PRACTITIONER_NOT_FOUND"
+
+
+class PractitionerExists(DomainError):
+    """A practitioner of that licence is registered with other content."""
+
+    kind = Kind.EXISTS
+    reason = "PRACTITIONER_EXISTS"
+
+
+class EtagMismatch(DomainError):
+    """The etag is not the current one."""
+
+    kind = Kind.ABORTED
+    reason = "ETAG_MISMATCH"

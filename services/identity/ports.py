@@ -1,0 +1,94 @@
+"""What the operations of the identity role need from outside: a store, a clock, new ids."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from services.identity.model import (
+    CareLevel,
+    Filing,
+    FilingKey,
+    Holder,
+    IdentifierKey,
+    Organization,
+    Person,
+    PersonEvent,
+    PersonIdentifier,
+    Practitioner,
+)
+
+T = TypeVar("T")
+NewId = Callable[[], UUID]
+"""Mints UUIDv7."""
+
+
+class IdentifierTaken(Exception):  # a signal to look again, not an error of the caller
+    """A concurrent transaction has committed one of the keys first. The transaction is void; look the holders up again."""
+
+
+class Transaction(Protocol):
+    """One transaction: what it reads is committed, what it writes is visible to nobody before the end and to all after it."""
+
+    async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
+        """Persons that hold, or held, any of the keys; two statements at most, whatever the number of keys."""
+
+    async def person(self, id: UUID) -> Person | None:
+        """A person with all identifiers."""
+
+    async def add_persons(self, persons: Sequence[Person], events: Sequence[PersonEvent]) -> None:
+        """Adds persons, their identifiers and the first lines of their history. Raises IdentifierTaken."""
+
+    async def add_identifiers(
+        self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], events: Sequence[PersonEvent]
+    ) -> None:
+        """Adds identifiers to persons that exist, and counts their version up. Raises IdentifierTaken."""
+
+    async def history(self, id: UUID) -> Sequence[PersonEvent]:
+        """The history of a person, oldest first."""
+
+    async def filings(self, keys: Collection[FilingKey]) -> Mapping[FilingKey, Filing]:
+        """Those of the source records that were filed before."""
+
+    async def add_filings(self, filings: Mapping[FilingKey, Filing], at: datetime) -> None:
+        """Keeps how source records were filed. Raises IdentifierTaken when one of them was filed at the same time."""
+
+    async def organization(self, code: str) -> Organization | None:
+        """A facility."""
+
+    async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
+        """Those of the codes that are registered."""
+
+    async def organizations(self, after: str, level: CareLevel | None, limit: int) -> Sequence[Organization]:
+        """Facilities with a code after `after`, by code."""
+
+    async def add_organization(self, organization: Organization) -> Organization:
+        """Adds a facility; where the code is taken, the facility that has it is returned and nothing is written."""
+
+    async def suspend_organization(self, code: str, version: int) -> Organization | None:
+        """Suspends a facility that is at `version`; None when it is not."""
+
+    async def practitioner(self, id: UUID) -> Practitioner | None:
+        """A practitioner."""
+
+    async def practitioners(self, code: str, after: UUID | None, limit: int) -> Sequence[Practitioner]:
+        """Practitioners of a facility with an id after `after`, oldest first."""
+
+    async def add_practitioner(self, practitioner: Practitioner) -> Practitioner:
+        """Adds a practitioner; where the licence is taken, the practitioner who has it is returned and nothing is written."""
+
+    async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The answer of `work`, or the one kept from the first call with this scope and request id; the answer MUST NOT hold personal data.
+        Raises RequestIdReused when the digest differs from the first."""
+
+
+class Store(Protocol):
+    """The identity database."""
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Runs `work`, which only reads."""
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Runs `work` in one transaction; it may run several times and MUST have no other effect."""

@@ -1,0 +1,7 @@
+"""The store port on PostgreSQL: the only place of the role that knows SQL, sealing and blind indexes."""
+
+from __future__ import annotations
+
+from services.identity.postgres.store import PostgresStore
+
+__all__ = ["PostgresStore"]

@@ -1,0 +1,245 @@
+"""Persons, identifiers, histories and source records on PostgreSQL. Each method costs a fixed number of statements, whatever the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, Select, String, Subquery, cast, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.identity.model import (
+    Assurance,
+    Filing,
+    FilingKey,
+    FilingOutcome,
+    Holder,
+    IdentifierKey,
+    IdentifierType,
+    Person,
+    PersonEvent,
+    PersonIdentifier,
+    PersonState,
+)
+from services.identity.ports import IdentifierTaken
+from services.identity.postgres.vault import Vault
+from services.identity.schema import identifier_lookup, person, person_event, person_identifier, source_record
+
+
+def _unnest(**columns: tuple[Any, Sequence[Any]]) -> Subquery:
+    """A table of parallel arrays, so that a statement has the same text whatever the number of rows."""
+    parts = [func.unnest(cast(list(values), ARRAY(type))).label(name) for name, (type, values) in columns.items()]
+    return select(*parts).subquery("asked")
+
+
+class PersonTables:
+    """The part of a transaction that deals with persons."""
+
+    _connection: AsyncConnection
+    _vault: Vault
+
+    async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
+        """Persons that hold, or held, any of the keys: one statement for the hits, one for what else they hold."""
+        blinds = {(key.kind, self._vault.blind(key)): key for key in keys}
+        asked = _unnest(
+            kind=(String, [kind for kind, _ in blinds]), blind=(LargeBinary, [blind for _, blind in blinds])
+        )
+        found = select(
+            identifier_lookup.c.kind,
+            identifier_lookup.c.blind,
+            person.c.person_id,
+            person.c.state,
+            person.c.facility_id,
+            person.c.demographics_sealed,
+        ).select_from(
+            asked.join(
+                identifier_lookup,
+                (identifier_lookup.c.blind == asked.c.blind) & (identifier_lookup.c.kind == asked.c.kind),
+            ).join(person, person.c.person_id == identifier_lookup.c.person_id)
+        )
+        hits = (await self._connection.execute(found)).all()
+        if not hits:
+            return []
+        rows = {hit.person_id: hit for hit in hits}
+        held: dict[UUID, set[IdentifierType]] = {id: set() for id in rows}
+        active = (person_identifier.c.person_id == func.any(list(rows))) & person_identifier.c.valid_to.is_(None)
+        for row in await self._connection.execute(
+            select(person_identifier.c.person_id, person_identifier.c.kind).where(active)
+        ):
+            held[row.person_id].add(IdentifierType(row.kind))
+        matched: dict[UUID, set[IdentifierKey]] = {id: set() for id in rows}
+        for hit in hits:
+            matched[hit.person_id].add(blinds[hit.kind, bytes(hit.blind)])
+        return [
+            Holder(
+                person=id,
+                state=PersonState(row.state),
+                demographics=self._vault.open_demographics(id, row.demographics_sealed),
+                facility=row.facility_id,
+                matched=frozenset(matched[id]),
+                held=frozenset(held[id]),
+            )
+            for id, row in rows.items()
+        ]
+
+    async def person(self, id: UUID) -> Person | None:
+        """A person with all identifiers, oldest first."""
+        row = (await self._connection.execute(select(person).where(person.c.person_id == id))).one_or_none()
+        if row is None:
+            return None
+        numbers = await self._connection.execute(
+            select(person_identifier)
+            .where(person_identifier.c.person_id == id)
+            .order_by(person_identifier.c.valid_from, person_identifier.c.kind, person_identifier.c.blind)
+        )
+        return Person(
+            id=id,
+            state=PersonState(row.state),
+            demographics=self._vault.open_demographics(id, row.demographics_sealed),
+            identifiers=tuple(self._identifier_in(number) for number in numbers),
+            facility=row.facility_id,
+            created_at=row.created_at,
+            version=row.version,
+        )
+
+    def _identifier_in(self, row: Any) -> PersonIdentifier:
+        type = IdentifierType(row.type)
+        identifier, key = self._vault.open_identifier(row.person_id, row.kind, type, row.value_sealed)
+        return PersonIdentifier(identifier, key, Assurance(row.assurance), row.valid_from, row.valid_to)
+
+    async def add_persons(self, persons: Sequence[Person], events: Sequence[PersonEvent]) -> None:
+        """Adds persons with identifiers and first events."""
+        await self._claim({one.id: one.identifiers for one in persons})
+        await self._connection.execute(
+            insert(person),
+            [
+                {
+                    "person_id": one.id,
+                    "state": one.state.value,
+                    "facility_id": one.facility,
+                    "demographics_sealed": self._vault.seal_demographics(one.id, one.demographics),
+                    "created_at": one.created_at,
+                    "version": one.version,
+                }
+                for one in persons
+            ],
+        )
+        await self._add_events(events)
+
+    async def add_identifiers(
+        self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], events: Sequence[PersonEvent]
+    ) -> None:
+        """Adds identifiers to persons."""
+        await self._claim(identifiers)
+        await self._connection.execute(
+            update(person)
+            .where(person.c.person_id == func.any(sorted(identifiers)))
+            .values(version=person.c.version + 1)
+        )
+        await self._add_events(events)
+
+    async def _claim(self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]]) -> None:
+        """Takes the keys for their persons. In the order of the blind values, so that two batches cannot lock each other out; a key that another
+        transaction is taking is waited for, and found taken if that one commits."""
+        rows = [
+            {
+                "person_id": id,
+                "kind": one.key.kind,
+                "blind": self._vault.blind(one.key),
+                "exclusive": one.key.exclusive,
+                "type": one.identifier.type.value,
+                "value_sealed": self._vault.seal_identifier(id, one.key, one.identifier),
+                "assurance": one.assurance.value,
+                "valid_from": one.valid_from,
+                "valid_to": one.valid_to,
+            }
+            for id, held in identifiers.items()
+            for one in held
+        ]
+        rows.sort(key=lambda row: (row["blind"], row["kind"]))
+        taken = await self._connection.execute(
+            upsert(identifier_lookup).on_conflict_do_nothing().returning(identifier_lookup.c.blind),
+            [{name: row[name] for name in ("blind", "kind", "person_id", "exclusive")} for row in rows],
+        )
+        if len(taken.all()) < len(rows):
+            raise IdentifierTaken
+        columns = [column.name for column in person_identifier.columns]
+        await self._connection.execute(
+            insert(person_identifier), [{name: row[name] for name in columns} for row in rows]
+        )
+
+    async def _add_events(self, events: Sequence[PersonEvent]) -> None:
+        await self._connection.execute(
+            insert(person_event),
+            [
+                {
+                    "person_id": one.person,
+                    "id": one.id,
+                    "kind": one.kind,
+                    "at": one.at,
+                    "actor": one.actor,
+                    "detail": dict(one.detail),
+                }
+                for one in events
+            ],
+        )
+
+    async def history(self, id: UUID) -> Sequence[PersonEvent]:
+        """The history of a person, oldest first; ids are in order of time."""
+        wanted = (
+            select(person_event).where(person_event.c.person_id == id).order_by(person_event.c.at, person_event.c.id)
+        )
+        rows = await self._connection.execute(wanted)
+        return [PersonEvent(row.person_id, row.id, row.kind, row.at, row.actor, row.detail) for row in rows]
+
+    async def filings(self, keys: Collection[FilingKey]) -> Mapping[FilingKey, Filing]:
+        """Those of the source records that were filed before."""
+        blinds = {(key.facility, self._vault.blind_mrn(key), self._vault.blind_said(key.said)): key for key in keys}
+        asked = _unnest(
+            facility_id=(String, [facility for facility, _, _ in blinds]),
+            mrn_blind=(LargeBinary, [mrn for _, mrn, _ in blinds]),
+            said_blind=(LargeBinary, [said for _, _, said in blinds]),
+        )
+        filed = source_record.c
+        wanted: Select[Any] = select(
+            filed.facility_id, filed.mrn_blind, filed.said_blind, filed.person_id, filed.outcome, filed.warnings
+        ).select_from(
+            asked.join(
+                source_record,
+                (filed.facility_id == asked.c.facility_id)
+                & (filed.mrn_blind == asked.c.mrn_blind)
+                & (filed.said_blind == asked.c.said_blind),
+            )
+        )
+        return {
+            blinds[row.facility_id, bytes(row.mrn_blind), bytes(row.said_blind)]: Filing(
+                FilingOutcome(row.outcome), row.person_id, tuple(row.warnings)
+            )
+            for row in await self._connection.execute(wanted)
+        }
+
+    async def add_filings(self, filings: Mapping[FilingKey, Filing], at: datetime) -> None:
+        """Keeps how source records were filed."""
+        rows = [
+            {
+                "facility_id": key.facility,
+                "mrn_blind": self._vault.blind_mrn(key),
+                "said_blind": self._vault.blind_said(key.said),
+                "person_id": filing.person,
+                "outcome": filing.outcome.value,
+                "warnings": list(filing.warnings),
+                "said_sealed": self._vault.seal_said(key),
+                "filed_at": at,
+            }
+            for key, filing in filings.items()
+        ]
+        rows.sort(key=lambda row: (row["facility_id"], row["mrn_blind"], row["said_blind"]))
+        kept = await self._connection.execute(
+            upsert(source_record).on_conflict_do_nothing().returning(source_record.c.person_id), rows
+        )
+        if len(kept.all()) < len(rows):
+            raise IdentifierTaken

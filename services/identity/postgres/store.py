@@ -1,0 +1,48 @@
+"""`Store` and `Transaction` on PostgreSQL, put together from one part per noun."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.database import Database
+from services.chassis.idempotency import once
+from services.chassis.keyring import Keyring
+from services.identity.ports import Transaction
+from services.identity.postgres.persons import PersonTables
+from services.identity.postgres.registers import RegisterTables
+from services.identity.postgres.vault import Vault
+from services.identity.schema import request
+
+T = TypeVar("T")
+
+
+class _Transaction(PersonTables, RegisterTables):
+    """One connection, inside a transaction or reading."""
+
+    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
+        self._connection = connection
+        self._vault = vault
+
+    async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The first answer of this scope and request id."""
+        blind = self._vault.blind_digest(digest)
+        return await once(self._connection, table=request, scope=scope, request_id=request_id, digest=blind, work=work)
+
+
+class PostgresStore:
+    """The identity database."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._vault = Vault(keyring)
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Runs `work`, which only reads."""
+        return await self._database.read(lambda connection: work(_Transaction(connection, self._vault)))
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Runs `work` in one transaction, again after a serialization failure."""
+        return await self._database.write(lambda connection: work(_Transaction(connection, self._vault)))

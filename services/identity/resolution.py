@@ -1,0 +1,102 @@
+"""Who holds the identifiers of a query, and do they agree? Pure: takes the holders found, decides, touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.identity.crosscheck import cross_check
+from services.identity.model import (
+    SINGLE,
+    Agreement,
+    Demographics,
+    FieldEvidence,
+    Holder,
+    Identifier,
+    IdentifierKey,
+    Outcome,
+    Resolution,
+)
+from services.identity.normalise.identifiers import NormalIdentifier, normalise
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query in canonical form; `identifiers` stand in the order of the query, unusable ones included."""
+
+    identifiers: tuple[NormalIdentifier, ...]
+    demographics: Demographics
+
+    @property
+    def keys(self) -> frozenset[IdentifierKey]:
+        """Keys that can be looked up."""
+        return frozenset(one.key for one in self.identifiers if one.key is not None)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Reason codes, each with the field it is about."""
+        return tuple(f"identifiers[{at}]: {code}" for at, one in enumerate(self.identifiers) for code in one.warnings)
+
+    @property
+    def warning_codes(self) -> tuple[str, ...]:
+        """Reason codes alone, each once, in order."""
+        return tuple(dict.fromkeys(code for one in self.identifiers for code in one.warnings))
+
+
+def ask(identifiers: Sequence[Identifier], demographics: Demographics) -> Asked:
+    """Brings a query to canonical form."""
+    return Asked(tuple(normalise(identifier, demographics) for identifier in identifiers), demographics)
+
+
+def resolve(asked: Asked, holders: Iterable[Holder]) -> Resolution:
+    """Decides one query. `holders` are all persons that hold at least one of its keys."""
+    found = [holder for holder in holders if holder.matched & asked.keys]
+    exclusive = [holder for holder in found if any(key.exclusive for key in holder.matched & asked.keys)]
+    if len(exclusive) > 1:
+        return Resolution(Outcome.REVIEW, warnings=asked.warnings, evidence=_identifier_evidence(asked, None))
+    # A number that several may hold names nobody by itself: of its holders only those who agree count.
+    candidates = (
+        exclusive or [one for one in found if cross_check(asked.demographics, one.demographics).agrees] or found
+    )
+    if not candidates:
+        missing = () if asked.keys else ("identifiers",)
+        return Resolution(Outcome.NONE, warnings=asked.warnings, ask_next=missing)
+    if len(candidates) > 1:
+        return Resolution(Outcome.REVIEW, warnings=asked.warnings, ask_next=("identifiers",))
+    holder = candidates[0]
+    checked = cross_check(asked.demographics, holder.demographics)
+    evidence = _identifier_evidence(asked, holder) + checked.evidence
+    if checked.agrees and not conflicts(asked, holder):
+        return Resolution(Outcome.MATCH, holder.person, evidence, (), asked.warnings)
+    return Resolution(Outcome.REVIEW, None, evidence, checked.ask_next, asked.warnings)
+
+
+def contested(asked: Asked, holders: Iterable[Holder]) -> bool:
+    """True when a query that is no match still cannot found a new person: somebody holds one of its numbers exclusively, or holds a shared one
+    and agrees with the demographics."""
+    return any(
+        any(key.exclusive for key in holder.matched & asked.keys)
+        or cross_check(asked.demographics, holder.demographics).agrees
+        for holder in holders
+        if holder.matched & asked.keys
+    )
+
+
+def conflicts(asked: Asked, holder: Holder) -> bool:
+    """True when the query has a number of a type of which the holder has another one and can have one only."""
+    return any(key.type in SINGLE & holder.held and key not in holder.matched for key in asked.keys)
+
+
+def _identifier_evidence(asked: Asked, holder: Holder | None) -> tuple[FieldEvidence, ...]:
+    return tuple(
+        FieldEvidence(f"identifiers[{at}]", _identifier_agreement(one.key, holder))
+        for at, one in enumerate(asked.identifiers)
+    )
+
+
+def _identifier_agreement(key: IdentifierKey | None, holder: Holder | None) -> Agreement:
+    if key is None or (holder is not None and key.type not in holder.held and key not in holder.matched):
+        return Agreement.ABSENT
+    if holder is None or key not in holder.matched:
+        return Agreement.DISAGREES
+    return Agreement.AGREES

@@ -1,0 +1,10 @@
+"""The operations of the identity role, one module per noun."""
+
+from __future__ import annotations
+
+from services.identity.service.filing import FilingService
+from services.identity.service.organizations import OrganizationService
+from services.identity.service.persons import PersonService
+from services.identity.service.practitioners import PractitionerService
+
+__all__ = ["FilingService", "OrganizationService", "PersonService", "PractitionerService"]

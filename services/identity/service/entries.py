@@ -1,0 +1,91 @@
+"""Making entries of the index: new persons and new identifiers with their lines of history, and writing them against competition."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from services.chassis.clock import Clock
+from services.chassis.errors import Unavailable
+from services.chassis.principal import Principal
+from services.identity.model import (
+    Assurance,
+    Demographics,
+    Identifier,
+    IdentifierKey,
+    IdentifierType,
+    Person,
+    PersonEvent,
+    PersonIdentifier,
+    PersonState,
+)
+from services.identity.normalise.identifiers import NormalIdentifier
+from services.identity.ports import IdentifierTaken, NewId, Store, Transaction
+from services.identity.service.actors import actor
+
+T = TypeVar("T")
+_ATTEMPTS = 5
+
+PERSON_REGISTERED = "PERSON_REGISTERED"
+PROVISIONAL_REGISTERED = "PROVISIONAL_REGISTERED"
+IDENTIFIER_ADDED = "IDENTIFIER_ADDED"
+
+
+async def write(store: Store, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Runs `work` in a transaction, again when another one was first with an identifier: what the other wrote is then found, not repeated."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return await store.write(work)
+        except IdentifierTaken:
+            continue
+    raise Unavailable("others keep registering the same identifiers; nothing was written")
+
+
+class Entries:
+    """Makes the values of new entries for one actor."""
+
+    def __init__(self, clock: Clock, new_id: NewId, principal: Principal) -> None:
+        self.now: datetime = clock()
+        self._new_id = new_id
+        self._actor = actor(principal)
+
+    def identifiers(
+        self, normal: Iterable[NormalIdentifier], assurance: Assurance, known: Iterable[IdentifierKey] = ()
+    ) -> tuple[PersonIdentifier, ...]:
+        """The usable ones of `normal` whose key is not in `known`, each key once: a card and its number are one."""
+        made: dict[IdentifierKey, PersonIdentifier] = {}
+        skip = frozenset(known)
+        for one in normal:
+            if one.key is not None and one.key not in skip and one.key not in made:
+                made[one.key] = PersonIdentifier(one.identifier, one.key, assurance, self.now)
+        return tuple(made.values())
+
+    def active(self, demographics: Demographics, identifiers: tuple[PersonIdentifier, ...]) -> Person:
+        """A new person with national identifiers."""
+        return Person(self._new_id(), PersonState.ACTIVE, demographics, identifiers, None, self.now)
+
+    def provisional(self, facility: str, claimed: Demographics, identifiers: tuple[PersonIdentifier, ...]) -> Person:
+        """A new provisional person of a facility."""
+        return Person(self._new_id(), PersonState.PROVISIONAL, claimed, identifiers, facility, self.now)
+
+    def registered(self, person: Person) -> PersonEvent:
+        """The first line of a person's history."""
+        kind = PERSON_REGISTERED if person.state is PersonState.ACTIVE else PROVISIONAL_REGISTERED
+        return self._event(person.id, kind, {"identifiers": ",".join(one.key.kind for one in person.identifiers)})
+
+    def added(self, identifiers: Mapping[UUID, tuple[PersonIdentifier, ...]]) -> tuple[PersonEvent, ...]:
+        """Lines for identifiers added to persons."""
+        return tuple(
+            self._event(person, IDENTIFIER_ADDED, {"identifiers": ",".join(one.key.kind for one in added)})
+            for person, added in identifiers.items()
+        )
+
+    def _event(self, person: UUID, kind: str, detail: Mapping[str, str]) -> PersonEvent:
+        return PersonEvent(person, self._new_id(), kind, self.now, self._actor, detail)
+
+
+def local_mrn(facility: str, mrn: str) -> Identifier:
+    """The patient number of a facility as an identifier."""
+    return Identifier(IdentifierType.LOCAL_MRN, mrn, facility)

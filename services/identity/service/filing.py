@@ -1,0 +1,207 @@
+"""Filing what documents say: every source record ends under exactly one person, whatever its quality, in one batch of statements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from uuid import UUID
+
+from services.chassis.clock import Clock
+from services.chassis.principal import Principal
+from services.identity.model import (
+    FOUNDING,
+    LOCAL,
+    Assurance,
+    Demographics,
+    Filing,
+    FilingKey,
+    FilingOutcome,
+    Holder,
+    IdentifierKey,
+    IdentifierType,
+    Outcome,
+    Person,
+    PersonEvent,
+    PersonIdentifier,
+    SourceRecord,
+    invalid,
+)
+from services.identity.normalise.identifiers import NormalIdentifier, facility_code, normalise
+from services.identity.normalise.names import name as normal_name
+from services.identity.ports import NewId, Store, Transaction
+from services.identity.resolution import Asked, ask, contested, resolve
+from services.identity.service.entries import Entries, local_mrn, write
+
+BIRTH_DATE_IN_FUTURE = "BIRTH_DATE_IN_FUTURE"
+DEMOGRAPHICS_INSUFFICIENT = "DEMOGRAPHICS_INSUFFICIENT"
+TEMPORARY_OF_OTHER_FACILITY = "TEMPORARY_OF_OTHER_FACILITY"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A source record in canonical form: `asked` are its national identifiers, `local` those the facility gave out, wristband first."""
+
+    key: FilingKey
+    asked: Asked
+    local: tuple[NormalIdentifier, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def keys(self) -> frozenset[IdentifierKey]:
+        return self.asked.keys | {one.key for one in self.local if one.key is not None}
+
+
+@dataclass
+class _Batch:
+    """The index as the batch sees it: the holders found, and on top what earlier records of the batch have added."""
+
+    holders: dict[UUID, Holder]
+    persons: list[Person] = field(default_factory=list)
+    events: list[PersonEvent] = field(default_factory=list)
+    added: dict[UUID, tuple[PersonIdentifier, ...]] = field(default_factory=dict)
+
+    def holding(self, keys: Collection[IdentifierKey]) -> list[Holder]:
+        return [holder for holder in self.holders.values() if not holder.matched.isdisjoint(keys)]
+
+    def mint(self, person: Person, event: PersonEvent) -> UUID:
+        keys = frozenset(one.key for one in person.identifiers)
+        types = frozenset(key.type for key in keys)
+        self.holders[person.id] = Holder(person.id, person.state, person.demographics, person.facility, keys, types)
+        self.persons.append(person)
+        self.events.append(event)
+        return person.id
+
+    def add(self, id: UUID, identifiers: tuple[PersonIdentifier, ...]) -> None:
+        if not identifiers:
+            return
+        holder = self.holders[id]
+        keys = frozenset(one.key for one in identifiers)
+        types = frozenset(key.type for key in keys)
+        self.holders[id] = replace(holder, matched=holder.matched | keys, held=holder.held | types)
+        self.added[id] = self.added.get(id, ()) + identifiers
+
+
+class FilingService:
+    """Files source records for the records role."""
+
+    def __init__(self, store: Store, clock: Clock, new_id: NewId) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+
+    async def file(self, principal: Principal, records: Sequence[SourceRecord]) -> Sequence[Filing]:
+        """Files each record, in order. The same record gives the same filing for as long as no steward changes it. A fixed number of statements,
+        whatever the number of records; safe against other batches with the same new identifiers."""
+        now = self._clock()
+        read = [_read(at, record, now.date()) for at, record in enumerate(records)]
+
+        async def work(transaction: Transaction) -> Sequence[Filing]:
+            known = dict(await transaction.filings({one.key for one in read}))
+            fresh = [one for one in read if one.key not in known]
+            if fresh:
+                known |= await self._file(transaction, principal, fresh)
+            return [known[one.key] for one in read]
+
+        return await write(self._store, work)
+
+    async def _file(
+        self, transaction: Transaction, principal: Principal, records: Iterable[_Read]
+    ) -> Mapping[FilingKey, Filing]:
+        entries = Entries(self._clock, self._new_id, principal)
+        wanted = {one.key: one for one in records}
+        found = await transaction.holders(frozenset(key for one in wanted.values() for key in one.keys))
+        batch = _Batch({holder.person: holder for holder in found})
+        filings = {key: _decide(entries, batch, one) for key, one in wanted.items()}
+        minted = {person.id: person for person in batch.persons}
+        # What later records of the batch say of a person it made itself belongs to the first entry.
+        persons = [
+            replace(person, identifiers=person.identifiers + batch.added.get(id, ())) for id, person in minted.items()
+        ]
+        added = {id: identifiers for id, identifiers in batch.added.items() if id not in minted}
+        if persons:
+            await transaction.add_persons(persons, batch.events)
+        if added:
+            await transaction.add_identifiers(added, entries.added(added))
+        await transaction.add_filings(filings, entries.now)
+        return filings
+
+
+def _decide(entries: Entries, batch: _Batch, record: _Read) -> Filing:
+    asked = record.asked
+    holders = batch.holding(asked.keys)
+    resolution = resolve(asked, holders)
+    if resolution.outcome is Outcome.MATCH and resolution.person is not None:
+        known = batch.holders[resolution.person].matched
+        batch.add(resolution.person, entries.identifiers(asked.identifiers, Assurance.TYPED, known))
+        return Filing(FilingOutcome.MATCHED, resolution.person, record.warnings)
+    if contested(asked, holders):
+        return Filing(FilingOutcome.REVIEW, _provisional(entries, batch, record), record.warnings)
+    if any(key.type in FOUNDING for key in asked.keys):
+        if _sufficient(asked.demographics):
+            identifiers = entries.identifiers(asked.identifiers, Assurance.TYPED)
+            person = entries.active(asked.demographics, identifiers)
+            return Filing(FilingOutcome.REGISTERED, batch.mint(person, entries.registered(person)), record.warnings)
+        warnings = (*record.warnings, DEMOGRAPHICS_INSUFFICIENT)
+        return Filing(FilingOutcome.PROVISIONAL, _provisional(entries, batch, record), warnings)
+    return Filing(FilingOutcome.PROVISIONAL, _provisional(entries, batch, record), record.warnings)
+
+
+def _provisional(entries: Entries, batch: _Batch, record: _Read) -> UUID:
+    """The facility's provisional person: the one of the wristband, else the one of the patient number, else a new one."""
+    identifiers = entries.identifiers(record.local, Assurance.TYPED)
+    holder = next((one for identifier in identifiers for one in batch.holding({identifier.key})), None)
+    if holder is None:
+        person = entries.provisional(record.key.facility, record.asked.demographics, identifiers)
+        return batch.mint(person, entries.registered(person))
+    batch.add(holder.person, tuple(one for one in identifiers if not batch.holding({one.key})))
+    return holder.person
+
+
+def _sufficient(demographics: Demographics) -> bool:
+    """True when name and birth date can carry the cross-check of every later document."""
+    name = normal_name(demographics.name)
+    return not name.empty and not name.newborn and demographics.birth is not None
+
+
+def _read(at: int, record: SourceRecord, today: date) -> _Read:
+    if not facility_code(record.facility):
+        raise invalid(f"records[{at}].facility", "a facility code of 5 characters", "FACILITY_CODE_INVALID")
+    mrn = normalise(local_mrn(record.facility, record.local_mrn), record.demographics)
+    if mrn.key is None:
+        raise invalid(f"records[{at}].local_mrn", "1 to 100 characters", mrn.warnings[0])
+    demographics, faults = record.demographics, list(record.faults)
+    birth = demographics.birth
+    if birth is not None and date(birth.year, birth.month or 1, birth.day or 1) > today:
+        demographics = replace(demographics, birth=None)
+        faults.append(BIRTH_DATE_IN_FUTURE)
+    asked = ask([one for one in record.identifiers if one.type not in LOCAL], demographics)
+    local: list[NormalIdentifier] = []
+    for one in record.identifiers:
+        if one.type is IdentifierType.TEMPORARY:
+            normal = normalise(one, demographics)
+            faults += normal.warnings
+            if normal.key is not None and normal.identifier.assigner != record.facility:
+                faults.append(TEMPORARY_OF_OTHER_FACILITY)
+            elif normal.key is not None:
+                local.append(normal)
+    local.append(mrn)
+    key = FilingKey(record.facility, record.local_mrn, _said(record))
+    return _Read(key, asked, tuple(local), tuple(dict.fromkeys([*faults, *asked.warning_codes])))
+
+
+def _said(record: SourceRecord) -> bytes:
+    """What the document said, in one canonical spelling. It is as sent, not normalised, so that better rules do not file it a second time."""
+    demographics = record.demographics
+    birth, residence = demographics.birth, demographics.residence
+    said = [
+        sorted([one.type.value, one.value, one.assigner] for one in record.identifiers),
+        demographics.name,
+        None if birth is None else [birth.year, birth.month, birth.day],
+        None if demographics.sex is None else demographics.sex.value,
+        demographics.phone,
+        None if residence is None else [residence.era.value, residence.province_code],
+        sorted(record.faults),
+    ]
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()

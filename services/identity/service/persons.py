@@ -1,0 +1,250 @@
+"""Finding, registering and reading persons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+from lienthong.client.temporary_identifier import TemporaryIdentifier, TemporaryIdentifierInvalid, issue, parse
+
+from services.chassis.clock import Clock
+from services.chassis.errors import FieldViolation, InvalidArgument
+from services.chassis.principal import Principal, PrincipalKind
+from services.identity.errors import IdentifierConflict, PersonNotFound, TemporaryIdentifierRefused
+from services.identity.model import (
+    FOUNDING,
+    LOCAL,
+    Assurance,
+    BirthDate,
+    Demographics,
+    Identifier,
+    IdentifierType,
+    Outcome,
+    Person,
+    PersonState,
+    Query,
+    Resolution,
+    Sex,
+)
+from services.identity.normalise.names import name as normal_name
+from services.identity.ports import NewId, Store, Transaction
+from services.identity.resolution import Asked, ask, contested, resolve
+from services.identity.service.actors import AT_FACILITY, actor, require_active
+from services.identity.service.entries import Entries, local_mrn, write
+from services.identity.service.views import masked, without_demographics
+
+_OLDEST = 130
+
+
+class PersonService:
+    """Use cases around persons."""
+
+    def __init__(self, store: Store, clock: Clock, new_id: NewId) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+
+    async def resolve(self, principal: Principal, queries: Sequence[Query]) -> Sequence[Resolution]:
+        """Answers each query, in order; all of them cost two statements together, and one for the calling facility. Creates nothing."""
+        asked = [ask(query.identifiers, query.demographics) for query in queries]
+        keys = frozenset(key for one in asked for key in one.keys)
+
+        async def work(transaction: Transaction) -> Sequence[Resolution]:
+            await require_active(transaction, principal)
+            holders = await transaction.holders(keys) if keys else ()
+            return [resolve(one, holders) for one in asked]
+
+        return await self._store.read(work)
+
+    async def register(
+        self,
+        principal: Principal,
+        identifiers: Sequence[Identifier],
+        demographics: Demographics,
+        assurance: Assurance,
+        request_id: str,
+        digest: bytes,
+    ) -> tuple[Person, bool]:
+        """The person of these identifiers, and whether this call made the entry. Raises IdentifierConflict when an identifier names somebody
+        whose demographics disagree. Of a person who was known before, the caller sees no more than it has sent."""
+        asked = self._check_registration(principal, identifiers, demographics, assurance)
+
+        async def work(transaction: Transaction) -> tuple[Person, bool]:
+            await require_active(transaction, principal)
+
+            async def first_time() -> bytes:
+                person, created = await self._register(transaction, principal, asked, assurance)
+                return json.dumps({"person": str(person), "created": created}).encode()
+
+            scope = f"{actor(principal)}/RegisterPerson"
+            answer = json.loads(await transaction.once(scope, request_id, digest, first_time))
+            person = await _existing(transaction, UUID(answer["person"]))
+            return person, answer["created"]
+
+        person, created = await write(self._store, work)
+        if principal.kind not in AT_FACILITY:
+            return person, created
+        return masked(person if created else without_demographics(person, asked.keys)), created
+
+    async def _register(
+        self, transaction: Transaction, principal: Principal, asked: Asked, assurance: Assurance
+    ) -> tuple[UUID, bool]:
+        entries = Entries(self._clock, self._new_id, principal)
+        holders = await transaction.holders(asked.keys)
+        found = resolve(asked, holders)
+        if found.outcome is Outcome.MATCH and found.person is not None:
+            holder = next(one for one in holders if one.person == found.person)
+            new = entries.identifiers(asked.identifiers, assurance, holder.matched)
+            if new:
+                added = {holder.person: new}
+                await transaction.add_identifiers(added, entries.added(added))
+            return holder.person, False
+        if contested(asked, holders):
+            raise IdentifierConflict("an identifier names a person whose data disagree")
+        person = entries.active(asked.demographics, entries.identifiers(asked.identifiers, assurance))
+        await transaction.add_persons([person], [entries.registered(person)])
+        return person.id, True
+
+    def _check_registration(
+        self, principal: Principal, identifiers: Sequence[Identifier], demographics: Demographics, assurance: Assurance
+    ) -> Asked:
+        """The registration in canonical form. Raises InvalidArgument naming every wrong field."""
+        asked = ask(identifiers, demographics)
+        wrong = _birth_violations(demographics, "demographics.birth_date", self._clock().date())
+        for at, one in enumerate(asked.identifiers):
+            if one.identifier.type in LOCAL:
+                wrong.append(FieldViolation(f"identifiers[{at}].type", "a national identifier", "TYPE_NOT_NATIONAL"))
+            elif one.key is None:
+                wrong.append(FieldViolation(f"identifiers[{at}].value", "a usable identifier", one.warnings[0]))
+        if not wrong and not any(key.type in FOUNDING for key in asked.keys):
+            wanted = "at least one citizen ID, passport or social-insurance number"
+            wrong.append(FieldViolation("identifiers", wanted, "NATIONAL_IDENTIFIER_MISSING"))
+        name = normal_name(demographics.name)
+        if name.empty or name.newborn:
+            wrong.append(FieldViolation("demographics.human_name.text", "the person's own name", "NAME_PLACEHOLDER"))
+        if demographics.birth is None:
+            wrong.append(FieldViolation("demographics.birth_date", "required", "FIELD_REQUIRED"))
+        if assurance is Assurance.REGISTRY and principal.kind is not PrincipalKind.STEWARD:
+            wrong.append(FieldViolation("assurance", "REGISTRY is for the identity steward", "ASSURANCE_RESERVED"))
+        if wrong:
+            raise InvalidArgument.of(*wrong)
+        return asked
+
+    async def register_provisional(
+        self,
+        principal: Principal,
+        temporary: str,
+        sex: Sex,
+        estimated_age: int | None,
+        claimed: Demographics,
+        mrn: str,
+        request_id: str,
+        digest: bytes,
+    ) -> tuple[Person, str]:
+        """The provisional person and the temporary identifier in print. An identifier issued offline is adopted; one that is known, like a
+        patient number that is known, gives the person registered first."""
+        facility = principal.facility or ""
+        number = _own_temporary(temporary, facility) if temporary else None
+        demographics = self._claimed(claimed, sex, estimated_age)
+        asked = ask(
+            [Identifier(IdentifierType.TEMPORARY, str(number or issue(facility)))]
+            + ([local_mrn(facility, mrn)] if mrn else []),
+            demographics,
+        )
+        if any(one.key is None for one in asked.identifiers):
+            raise InvalidArgument.of(FieldViolation("local_mrn", "1 to 100 characters", "LOCAL_MRN_MALFORMED"))
+
+        async def work(transaction: Transaction) -> Person:
+            await require_active(transaction, principal)
+
+            async def first_time() -> bytes:
+                return str(await self._register_provisional(transaction, principal, facility, asked)).encode()
+
+            scope = f"{actor(principal)}/RegisterProvisionalPerson"
+            return await _existing(
+                transaction, UUID((await transaction.once(scope, request_id, digest, first_time)).decode())
+            )
+
+        person = await write(self._store, work)
+        held = person.first(IdentifierType.TEMPORARY)
+        return person, str(number) if number else (held.identifier.value if held else "")
+
+    async def _register_provisional(
+        self, transaction: Transaction, principal: Principal, facility: str, asked: Asked
+    ) -> UUID:
+        entries = Entries(self._clock, self._new_id, principal)
+        holders = {key: holder for holder in await transaction.holders(asked.keys) for key in holder.matched}
+        identifiers = entries.identifiers(asked.identifiers, Assurance.TYPED)
+        # The wristband outranks the patient number: it was put on at the bedside.
+        holder = next((holders[one.key] for one in identifiers if one.key in holders), None)
+        if holder is None:
+            person = entries.provisional(facility, asked.demographics, identifiers)
+            await transaction.add_persons([person], [entries.registered(person)])
+            return person.id
+        new = tuple(one for one in identifiers if one.key not in holders)
+        if new:
+            added = {holder.person: new}
+            await transaction.add_identifiers(added, entries.added(added))
+        return holder.person
+
+    def _claimed(self, claimed: Demographics, sex: Sex, estimated_age: int | None) -> Demographics:
+        today = self._clock().date()
+        wrong = _birth_violations(claimed, "claimed.birth_date", today)
+        if estimated_age is not None and not 0 <= estimated_age <= _OLDEST:
+            wrong.append(FieldViolation("estimated_age", f"0 to {_OLDEST}", "AGE_OUT_OF_RANGE"))
+        if wrong:
+            raise InvalidArgument.of(*wrong)
+        birth = claimed.birth
+        if birth is None and estimated_age is not None:
+            birth = BirthDate(today.year - estimated_age, estimated=True)
+        return replace(claimed, birth=birth, sex=sex)
+
+    async def get(self, principal: Principal, id: UUID) -> Person:
+        """A person, for the person, for a steward, and a provisional one for the facility that registered it; PersonNotFound to all others,
+        whether there is such a person or not."""
+        person = await self._store.read(lambda transaction: transaction.person(id))
+        if person is None or not _may_see(principal, person):
+            raise PersonNotFound("no such person")
+        return masked(person) if principal.kind in AT_FACILITY else person
+
+
+def _may_see(principal: Principal, person: Person) -> bool:
+    if principal.kind in AT_FACILITY:
+        return person.state is PersonState.PROVISIONAL and person.facility == principal.facility
+    if principal.kind is PrincipalKind.CITIZEN:
+        return principal.person == person.name
+    return principal.kind is PrincipalKind.STEWARD
+
+
+async def _existing(transaction: Transaction, id: UUID) -> Person:
+    person = await transaction.person(id)
+    if person is None:
+        raise PersonNotFound("no such person")
+    return person
+
+
+def _birth_violations(demographics: Demographics, field: str, today: date) -> list[FieldViolation]:
+    birth = demographics.birth
+    if birth is None or date(birth.year, birth.month or 1, birth.day or 1) <= today:
+        return []
+    return [FieldViolation(field, "not in the future", "BIRTH_DATE_IN_FUTURE")]
+
+
+def _own_temporary(text: str, facility: str) -> TemporaryIdentifier:
+    violation = "a temporary identifier of the calling facility"
+    try:
+        number = parse(text)
+    except TemporaryIdentifierInvalid as invalid:
+        raise TemporaryIdentifierRefused(
+            "not a temporary identifier",
+            violations=(FieldViolation("temporary_identifier", violation, f"TEMPORARY_{invalid.reason}"),),
+        ) from None
+    if number.facility != facility:
+        raise TemporaryIdentifierRefused(
+            "issued by another facility",
+            violations=(FieldViolation("temporary_identifier", violation, "TEMPORARY_OF_OTHER_FACILITY"),),
+        )
+    return number

@@ -1,0 +1,21 @@
+"""Every span and instrument name of the identity role."""
+
+from __future__ import annotations
+
+from opentelemetry.metrics import Counter, Meter
+
+METRIC_RESOLUTIONS = "lienthong.identity.resolutions"
+METRIC_FILINGS = "lienthong.identity.filings"
+METRIC_REGISTRATIONS = "lienthong.identity.registrations"
+ATTRIBUTE_OUTCOME = "lienthong.outcome"
+
+
+class Instruments:
+    """Counters of the role, by outcome; no attribute ever names a person."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.resolutions: Counter = meter.create_counter(METRIC_RESOLUTIONS, "{query}", "Queries resolved, by outcome")
+        self.filings: Counter = meter.create_counter(METRIC_FILINGS, "{record}", "Source records filed, by outcome")
+        self.registrations: Counter = meter.create_counter(
+            METRIC_REGISTRATIONS, "{person}", "Persons registered, by outcome"
+        )
