@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import filecmp
-import importlib.resources
 import shutil
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
+from google.api import annotations_pb2
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,8 +30,8 @@ def sources() -> list[str]:
 
 def includes() -> list[str]:
     """Where imports are looked up: our contracts, google.api and friends, and the well-known types."""
-    common = Path(str(importlib.resources.files("google.api"))).parent.parent
-    known = Path(str(importlib.resources.files("grpc_tools"))) / "_proto"
+    common = Path(annotations_pb2.__file__).parents[2]
+    known = Path(protoc.__file__).parent / "_proto"
     return [f"-I{PROTOS}", f"-I{common}", f"-I{known}"]
 
 
