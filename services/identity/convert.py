@@ -161,7 +161,9 @@ def query_in(message: person_service_pb2.PersonQuery, field: str) -> model.Query
 
 
 def source_record_in(message: source_record_service_pb2.SourceRecord) -> model.SourceRecord:
-    """One source record. Documents hold what they hold: what cannot be read becomes a reason code, so that one bad date spoils no batch."""
+    """One source record. Documents hold what they hold: what cannot be read becomes a reason code, so that one bad
+    date spoils no batch.
+    """
     faults: list[str] = []
     try:
         birth = _birth_in(message.demographics.birth_date)

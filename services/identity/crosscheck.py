@@ -1,6 +1,7 @@
 """Does the person an identifier names agree with the demographics given? Pure; the rule table stands in one place.
 
-A citizen number has no check digit and insurance cards are borrowed, so an identifier alone is never a match (identity design, section 2):
+A citizen number has no check digit and insurance cards are borrowed, so an identifier alone is never a match
+(identity design, section 2):
 
 | name                      | birth   | sex           | verdict |
 |---------------------------|---------|---------------|---------|
@@ -9,8 +10,8 @@ A citizen number has no check digit and insurance cards are borrowed, so an iden
 | close (marks, middle, order) | agrees | not different | match |
 | anything else             |         |               | review  |
 
-A different given name is therefore a veto whatever else agrees: that is what tells twins and siblings apart, and finds a borrowed card. Phone
-and residence are evidence for the reader but never decide: families share them.
+A different given name is therefore a veto whatever else agrees: that is what tells twins and siblings apart, and
+finds a borrowed card. Phone and residence are evidence for the reader but never decide: families share them.
 """
 
 from __future__ import annotations
@@ -72,8 +73,10 @@ def _compare_tokens(left: Token, right: Token, marks: bool) -> NameAgreement:
 
 
 def _family_moved(left: Name, right: Name) -> bool:
-    """True when one order is the other with the family name moved to the end, or the given name to the front, as foreigners' forms have it.
-    A mere exchange of middle and given name is another person: twins are called Tuấn Anh and Anh Tuấn."""
+    """True when one order is the other with the family name moved to the end, or the given name to the front, as
+    foreigners' forms have it. A mere exchange of middle and given name is another person: twins are called Tuấn
+    Anh and Anh Tuấn.
+    """
     one, other = left.plain, right.plain
     if len(one) != len(other) or len(one) < 2:
         return False
@@ -81,7 +84,9 @@ def _family_moved(left: Name, right: Name) -> bool:
 
 
 def compare_births(left: BirthDate | None, right: BirthDate | None) -> Agreement:
-    """Compares two dates of birth. Partial: less precision on one side, a 1 January placeholder, or day and month exchanged."""
+    """Compares two dates of birth. Partial: less precision on one side, a 1 January placeholder, or day and month
+    exchanged.
+    """
     if left is None or right is None or left.estimated or right.estimated:
         return Agreement.ABSENT
     if left.year != right.year:
@@ -109,7 +114,9 @@ def _compare_values(left: str | None, right: str | None) -> Agreement:
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """The verdict on one person: `agrees` by the table above, evidence per field, and what to ask for next, most useful first."""
+    """The verdict on one person: `agrees` by the table above, evidence per field, and what to ask for next, most
+    useful first.
+    """
 
     agrees: bool
     evidence: tuple[FieldEvidence, ...]
@@ -140,7 +147,9 @@ def _matches(name: NameAgreement, birth: Agreement, sex: Agreement) -> bool:
 
 
 def _ask(given: Demographics) -> tuple[str, ...]:
-    """What the query lacks and could settle it. Asking again for what was given and differs would only invite guessing."""
+    """What the query lacks and could settle it. Asking again for what was given and differs would only invite
+    guessing.
+    """
     wanted: list[str] = []
     if normal_name(given.name).empty:
         wanted.append("demographics.human_name")

@@ -1,4 +1,6 @@
-"""Errors of the identity role; reasons are those of `lienthong.identity.v1.ErrorReason`. No text ever holds a person's data."""
+"""Errors of the identity role; reasons are those of `lienthong.identity.v1.ErrorReason`. No text ever holds a
+person's data.
+"""
 
 from __future__ import annotations
 

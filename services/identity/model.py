@@ -32,8 +32,9 @@ class IdentifierType(Enum):
 
 
 FOUNDING = frozenset({IdentifierType.CITIZEN_ID, IdentifierType.PASSPORT, IdentifierType.SOCIAL_INSURANCE})
-"""Key types that may found a person. An insurance card counts, because its last ten digits are the social-insurance number; an old identity
-card does not, as the same nine digits were given out in several provinces."""
+"""Key types that may found a person. An insurance card counts, because its last ten digits are the social-insurance
+number; an old identity card does not, as the same nine digits were given out in several provinces.
+"""
 LOCAL = frozenset({IdentifierType.LOCAL_MRN, IdentifierType.TEMPORARY})
 """Types a facility gives out itself; only provisional persons are looked up by them."""
 SHARED = frozenset({IdentifierType.OLD_ID})
@@ -84,7 +85,9 @@ class DatePrecision(Enum):
 
 @dataclass(frozen=True)
 class BirthDate:
-    """A date of birth with its precision: month or day 0 means unknown; `estimated` marks a year worked out from an estimated age."""
+    """A date of birth with its precision: month or day 0 means unknown; `estimated` marks a year worked out from an
+    estimated age.
+    """
 
     year: int
     month: int = 0
@@ -134,8 +137,10 @@ class Identifier:
 
 @dataclass(frozen=True, order=True)
 class IdentifierKey:
-    """What an identifier is looked up by: its register and the canonical value. An insurance card has the key of its social-insurance number, and
-    a twelve-digit number in an insurance field that of the citizen number, so that all spellings of one number meet."""
+    """What an identifier is looked up by: its register and the canonical value. An insurance card has the key of its
+    social-insurance number, and a twelve-digit number in an insurance field that of the citizen number, so that
+    all spellings of one number meet.
+    """
 
     kind: str
     value: str = field(repr=False)
@@ -164,7 +169,9 @@ class PersonIdentifier:
 
 @dataclass(frozen=True)
 class Person:
-    """One entry of the index. `facility` is the registering facility of a provisional person, else None; `version` counts changes."""
+    """One entry of the index. `facility` is the registering facility of a provisional person, else None; `version`
+    counts changes.
+    """
 
     id: UUID
     state: PersonState

@@ -26,11 +26,15 @@ NewId = Callable[[], UUID]
 
 
 class IdentifierTaken(Exception):  # a signal to look again, not an error of the caller
-    """A concurrent transaction has committed one of the keys first. The transaction is void; look the holders up again."""
+    """A concurrent transaction has committed one of the keys first. The transaction is void; look the holders up
+    again.
+    """
 
 
 class Transaction(Protocol):
-    """One transaction: what it reads is committed, what it writes is visible to nobody before the end and to all after it."""
+    """One transaction: what it reads is committed, what it writes is visible to nobody before the end and to all
+    after it.
+    """
 
     async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
         """Persons that hold, or held, any of the keys; two statements at most, whatever the number of keys."""
@@ -77,11 +81,14 @@ class Transaction(Protocol):
         """Practitioners of a facility with an id after `after`, oldest first."""
 
     async def add_practitioner(self, practitioner: Practitioner) -> Practitioner:
-        """Adds a practitioner; where the licence is taken, the practitioner who has it is returned and nothing is written."""
+        """Adds a practitioner; where the licence is taken, the practitioner who has it is returned and nothing is
+        written.
+        """
 
     async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The answer of `work`, or the one kept from the first call with this scope and request id; the answer MUST NOT hold personal data.
-        Raises RequestIdReused when the digest differs from the first."""
+        """The answer of `work`, or the one kept from the first call with this scope and request id; the answer MUST
+        NOT hold personal data. Raises RequestIdReused when the digest differs from the first.
+        """
 
 
 class Store(Protocol):

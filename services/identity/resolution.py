@@ -72,8 +72,9 @@ def resolve(asked: Asked, holders: Iterable[Holder]) -> Resolution:
 
 
 def contested(asked: Asked, holders: Iterable[Holder]) -> bool:
-    """True when a query that is no match still cannot found a new person: somebody holds one of its numbers exclusively, or holds a shared one
-    and agrees with the demographics."""
+    """True when a query that is no match still cannot found a new person: somebody holds one of its numbers
+    exclusively, or holds a shared one and agrees with the demographics.
+    """
     return any(
         any(key.exclusive for key in holder.matched & asked.keys)
         or cross_check(asked.demographics, holder.demographics).agrees

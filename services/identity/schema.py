@@ -1,10 +1,12 @@
 """Tables of the identity database.
 
-What grows with the nation carries its distribution column in the primary key and in every unique constraint: `person_id` for what is known of
-a person, `blind` for the lookup by identifier (the person is what it is asked for), `facility_id` for source records. The registers of
-facilities and practitioners are small and would be reference tables.
+What grows with the nation carries its distribution column in the primary key and in every unique constraint:
+`person_id` for what is known of a person, `blind` for the lookup by identifier (the person is what it is asked for),
+`facility_id` for source records. The registers of facilities and practitioners are small and would be reference
+tables.
 
-Whatever names a person lies sealed (AES-256-GCM under a wrapped key of its own); numbers are found by a keyed hash of their canonical value.
+Whatever names a person lies sealed (AES-256-GCM under a wrapped key of its own); numbers are found by a keyed hash of
+their canonical value.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Temporary identifiers of provisional persons, `T-01234-7KQ2M9X-57`, issued and checked with no network and no library.
+"""Temporary identifiers of provisional persons, `T-01234-7KQ2M9X-57`, issued and checked with no network and no
+library.
 
-`T`, the 5 characters of the facility code, 7 random Crockford base-32 characters, and 2 check digits of ISO 7064 mod 97-10 over the letters as
-in IBAN (A = 10 .. Z = 35). Random, so that it tells nothing; never all digits, so that it cannot be taken for a national number.
+`T`, the 5 characters of the facility code, 7 random Crockford base-32 characters, and 2 check digits of ISO 7064 mod
+97-10 over the letters as in IBAN (A = 10 .. Z = 35). Random, so that it tells nothing; never all digits, so that it
+cannot be taken for a national number.
 """
 
 from __future__ import annotations
@@ -56,23 +58,49 @@ def check_digits(body: str) -> str:
 
 
 def issue(facility: str, below: Callable[[int], int] = secrets.randbelow) -> TemporaryIdentifier:
-    """A new identifier of a facility; `below(n)` gives a random integer under n. Raises TemporaryIdentifierInvalid for a facility code that
-    is not 5 letters or digits."""
+    """A new identifier of a facility; `below(n)` gives a random integer under n. Raises TemporaryIdentifierInvalid
+    for a facility code that is not 5 letters or digits.
+    """
     if len(facility) != 5 or not facility.isascii() or not facility.isalnum() or facility != facility.upper():
         raise TemporaryIdentifierInvalid("MALFORMED")
-    return TemporaryIdentifier(facility, "".join(ALPHABET[below(len(ALPHABET))] for _ in range(_SERIAL_LENGTH)))
+    while True:
+        drawn = TemporaryIdentifier(facility, "".join(ALPHABET[below(len(ALPHABET))] for _ in range(_SERIAL_LENGTH)))
+        if _robust(drawn.compact):
+            return drawn
+
+
+def _robust(compact: str) -> bool:
+    """True when no wrong character of the serial, and no exchange of neighbours in it, gives another valid
+    identifier. The check pair alone does not promise that where a letter, which counts as two digits, meets a
+    digit: `B1` and `1B` are both 111. About one serial in three is robust.
+    """
+    start, end = 6, 6 + _SERIAL_LENGTH
+    for at in range(start, end):
+        before, after = compact[:at], compact[at + 1 :]
+        if any(_valid(before + other + after) for other in ALPHABET if other != compact[at]):
+            return False
+        swapped = before + compact[at + 1] + compact[at] + compact[at + 2 :]
+        if at + 1 < end and swapped != compact and _valid(swapped):
+            return False
+    return True
+
+
+def _valid(compact: str) -> bool:
+    return _number(compact) % 97 == 1
 
 
 def parse(text: str) -> TemporaryIdentifier:
-    """Reads an identifier as people write it: either case, with or without dashes and spaces, O for 0 and I or L for 1 in the random part.
+    """Reads an identifier as people write it: either case, with or without dashes and spaces, O for 0 and I or L for
+    1 in the random part.
 
-    Raises TemporaryIdentifierInvalid."""
+    Raises TemporaryIdentifierInvalid.
+    """
     compact = text.translate(_SEPARATORS).upper()
     if len(compact) != _LENGTH or not compact.isascii() or not compact.isalnum() or compact[0] != "T":
         raise TemporaryIdentifierInvalid("MALFORMED")
     facility, serial, check = compact[1:6], compact[6:13].translate(_MISREAD), compact[13:].translate(_MISREAD)
     if not set(serial) <= set(ALPHABET) or not check.isdecimal():
         raise TemporaryIdentifierInvalid("MALFORMED")
-    if _number(f"T{facility}{serial}{check}") % 97 != 1:
+    if not _valid(f"T{facility}{serial}{check}"):
         raise TemporaryIdentifierInvalid("WRONG_CHECK")
     return TemporaryIdentifier(facility, serial)

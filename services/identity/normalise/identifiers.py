@@ -1,6 +1,7 @@
 """Typed identifiers, brought to canonical values. Faults are reason codes; a value never stands in one.
 
-A *fault* makes an identifier unusable; a *hint* is a doubt (the citizen number has no check digit, so its structure proves nothing).
+A *fault* makes an identifier unusable; a *hint* is a doubt (the citizen number has no check digit, so its structure
+proves nothing).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ _VIETNAMESE_PASSPORT = re.compile(r"[A-Z][0-9]{7,8}")
 _COUNTRY = re.compile(r"[A-Z]{3}")
 _CARD = re.compile(r"[A-Z]{2}[1-5][0-9]{12}")
 _SOCIAL_INSURANCE = re.compile(r"[0-9]{10}")
-# Given to a child who has no card: TE1, province, district, 000, serial. A real number of that shape is one in a thousand and is not used either.
+# Given to a child who has no card: TE1, province, district, 000, serial. A real number of that shape is one in a
+# thousand and is not used either.
 _CHILD_WITHOUT_CARD = re.compile(r"TE1[0-9]{4}000[0-9]{5}")
 _FACILITY = re.compile(r"[0-9]{2}[0-9A-Z]{3}")
 _MRN_LENGTH = 100
@@ -44,7 +46,9 @@ _MRN_LENGTH = 100
 
 @dataclass(frozen=True)
 class NormalIdentifier:
-    """An identifier with its canonical `key`, None when a fault makes it unusable; `warnings` are reason codes, faults and hints."""
+    """An identifier with its canonical `key`, None when a fault makes it unusable; `warnings` are reason codes,
+    faults and hints.
+    """
 
     identifier: Identifier
     key: IdentifierKey | None = field(repr=False)
@@ -140,7 +144,9 @@ def _passport(identifier: Identifier, bare: str) -> NormalIdentifier:
 
 
 def _insurance(identifier: Identifier, bare: str, demographics: Demographics, malformed: str) -> NormalIdentifier:
-    """Group, benefit and province of a card change; the last ten digits stay. Since 2025-08 the citizen number may stand here instead."""
+    """Group, benefit and province of a card change; the last ten digits stay. Since 2025-08 the citizen number may
+    stand here instead.
+    """
     if _CITIZEN_ID.fullmatch(bare):
         return _citizen_id(identifier, bare, demographics, malformed)
     if not _CARD.fullmatch(bare) and not _SOCIAL_INSURANCE.fullmatch(bare):

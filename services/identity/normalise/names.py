@@ -1,8 +1,9 @@
 """Vietnamese names, brought to forms that can be compared.
 
-Steps, in this order: NFC, invisible characters out, full-width to ASCII; lower case; apostrophes out; split; titles off the front, newborn markers
-kept as a flag; placeholder names dropped; per token a `marked` form (vowel quality + set of tones, so that the place of the tone and y or i make no
-difference) and a `plain` form (no marks, d for đ). Legacy encodings (TCVN3, VNI) are the business of the format adapters, which see the bytes.
+Steps, in this order: NFC, invisible characters out, full-width to ASCII; lower case; apostrophes out; split; titles
+off the front, newborn markers kept as a flag; placeholder names dropped; per token a `marked` form (vowel quality +
+set of tones, so that the place of the tone and y or i make no difference) and a `plain` form (no marks, d for đ).
+Legacy encodings (TCVN3, VNI) are the business of the format adapters, which see the bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ _SPLIT = re.compile(r"[\s.,~:;_\-\u2010-\u2015/]+")
 _APOSTROPHES = re.compile("['\u2018\u2019\u02bc`\u00b4]")
 _MAX_CHARACTERS = 255
 
-# Titles that are never names, and those that are names too and so are dropped only before a known family name with enough left.
+# Titles that are never names, and those that are names too and so are dropped only before a known family name with
+# enough left.
 _TITLES = frozenset({"bn", "ong", "ba", "be"})
 _TITLES_OR_NAMES = frozenset({"anh", "chi", "chau", "em", "co", "chu", "bac"})
 _NEWBORN = (("con", "ba"), ("con", "ong"), ("cb",), ("ss",), ("con",))
@@ -95,7 +97,9 @@ class Token:
 
 @dataclass(frozen=True)
 class Name:
-    """A name to compare: tokens in the order written, family name first. `marks` tells whether it was written with marks at all."""
+    """A name to compare: tokens in the order written, family name first. `marks` tells whether it was written with
+    marks at all.
+    """
 
     tokens: tuple[Token, ...] = field(repr=False)
     marks: bool = False
@@ -113,7 +117,9 @@ class Name:
 
 
 def written(text: str) -> str:
-    """The name as it is kept: NFC, full-width to ASCII, no control or zero-width character, single spaces, at most 255 characters."""
+    """The name as it is kept: NFC, full-width to ASCII, no control or zero-width character, single spaces, at most
+    255 characters.
+    """
     normal = unicodedata.normalize("NFC", "".join(map(_narrow, text)))
     kept = "".join(" " if character.isspace() else character for character in normal if not _invisible(character))
     return " ".join(kept.split())[:_MAX_CHARACTERS]

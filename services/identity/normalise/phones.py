@@ -27,7 +27,9 @@ _NOT_DIGITS = re.compile(r"[\s.()\-\u2010-\u2015/]+")
 
 
 def phone(text: str | None) -> str | None:
-    """The number with its leading 0 and no separator; None for what is no Vietnamese number, or one digit over and over."""
+    """The number with its leading 0 and no separator; None for what is no Vietnamese number, or one digit over and
+    over.
+    """
     if not text:
         return None
     bare = _NOT_DIGITS.sub("", text)

@@ -1,4 +1,6 @@
-"""Persons, identifiers, histories and source records on PostgreSQL. Each method costs a fixed number of statements, whatever the number of rows."""
+"""Persons, identifiers, histories and source records on PostgreSQL. Each method costs a fixed number of statements,
+whatever the number of rows.
+"""
 
 from __future__ import annotations
 
@@ -143,8 +145,9 @@ class PersonTables:
         await self._add_events(events)
 
     async def _claim(self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]]) -> None:
-        """Takes the keys for their persons. In the order of the blind values, so that two batches cannot lock each other out; a key that another
-        transaction is taking is waited for, and found taken if that one commits."""
+        """Takes the keys for their persons. In the order of the blind values, so that two batches cannot lock each
+        other out; a key that another transaction is taking is waited for, and found taken if that one commits.
+        """
         rows = [
             {
                 "person_id": id,

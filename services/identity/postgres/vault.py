@@ -1,4 +1,6 @@
-"""What lies sealed in the identity database, and the blind indexes over it. The associated data bind each secret to its row."""
+"""What lies sealed in the identity database, and the blind indexes over it. The associated data bind each secret to
+its row.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Making entries of the index: new persons and new identifiers with their lines of history, and writing them against competition."""
+"""Making entries of the index: new persons and new identifiers with their lines of history, and writing them against
+competition.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ IDENTIFIER_ADDED = "IDENTIFIER_ADDED"
 
 
 async def write(store: Store, work: Callable[[Transaction], Awaitable[T]]) -> T:
-    """Runs `work` in a transaction, again when another one was first with an identifier: what the other wrote is then found, not repeated."""
+    """Runs `work` in a transaction, again when another one was first with an identifier: what the other wrote is then
+    found, not repeated.
+    """
     for _ in range(_ATTEMPTS):
         try:
             return await store.write(work)

@@ -1,4 +1,6 @@
-"""Filing what documents say: every source record ends under exactly one person, whatever its quality, in one batch of statements."""
+"""Filing what documents say: every source record ends under exactly one person, whatever its quality, in one batch of
+statements.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ TEMPORARY_OF_OTHER_FACILITY = "TEMPORARY_OF_OTHER_FACILITY"
 
 @dataclass(frozen=True)
 class _Read:
-    """A source record in canonical form: `asked` are its national identifiers, `local` those the facility gave out, wristband first."""
+    """A source record in canonical form: `asked` are its national identifiers, `local` those the facility gave out,
+    wristband first.
+    """
 
     key: FilingKey
     asked: Asked
@@ -92,8 +96,10 @@ class FilingService:
         self._new_id = new_id
 
     async def file(self, principal: Principal, records: Sequence[SourceRecord]) -> Sequence[Filing]:
-        """Files each record, in order. The same record gives the same filing for as long as no steward changes it. A fixed number of statements,
-        whatever the number of records; safe against other batches with the same new identifiers."""
+        """Files each record, in order. The same record gives the same filing for as long as no steward changes it. A
+        fixed number of statements, whatever the number of records; safe against other batches with the same new
+        identifiers.
+        """
         now = self._clock()
         read = [_read(at, record, now.date()) for at, record in enumerate(records)]
 
@@ -149,7 +155,9 @@ def _decide(entries: Entries, batch: _Batch, record: _Read) -> Filing:
 
 
 def _provisional(entries: Entries, batch: _Batch, record: _Read) -> UUID:
-    """The facility's provisional person: the one of the wristband, else the one of the patient number, else a new one."""
+    """The facility's provisional person: the one of the wristband, else the one of the patient number, else a new
+    one.
+    """
     identifiers = entries.identifiers(record.local, Assurance.TYPED)
     holder = next((one for identifier in identifiers for one in batch.holding({identifier.key})), None)
     if holder is None:
@@ -192,7 +200,9 @@ def _read(at: int, record: SourceRecord, today: date) -> _Read:
 
 
 def _said(record: SourceRecord) -> bytes:
-    """What the document said, in one canonical spelling. It is as sent, not normalised, so that better rules do not file it a second time."""
+    """What the document said, in one canonical spelling. It is as sent, not normalised, so that better rules do not
+    file it a second time.
+    """
     demographics = record.demographics
     birth, residence = demographics.birth, demographics.residence
     said = [

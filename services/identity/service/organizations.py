@@ -27,7 +27,9 @@ class OrganizationService:
         self._clock = clock
 
     async def create(self, principal: Principal, draft: Organization, request_id: str, digest: bytes) -> Organization:
-        """Registers a facility; one that is registered with equal content is returned as it stands. Raises OrganizationExists."""
+        """Registers a facility; one that is registered with equal content is returned as it stands. Raises
+        OrganizationExists.
+        """
         _check(draft)
         new = replace(draft, state=OrganizationState.ACTIVE, created_at=self._clock(), version=1)
 
@@ -58,7 +60,9 @@ class OrganizationService:
         return await self._store.read(lambda transaction: transaction.organizations(after, level, limit))
 
     async def suspend(self, principal: Principal, code: str, etag: str, request_id: str, digest: bytes) -> Organization:
-        """Suspends a facility; suspending twice is the same. Raises EtagMismatch when `etag` is given and not the current one."""
+        """Suspends a facility; suspending twice is the same. Raises EtagMismatch when `etag` is given and not the
+        current one.
+        """
 
         async def work(transaction: Transaction) -> Organization:
             async def first_time() -> bytes:

@@ -48,7 +48,9 @@ class PersonService:
         self._new_id = new_id
 
     async def resolve(self, principal: Principal, queries: Sequence[Query]) -> Sequence[Resolution]:
-        """Answers each query, in order; all of them cost two statements together, and one for the calling facility. Creates nothing."""
+        """Answers each query, in order; all of them cost two statements together, and one for the calling facility.
+        Creates nothing.
+        """
         asked = [ask(query.identifiers, query.demographics) for query in queries]
         keys = frozenset(key for one in asked for key in one.keys)
 
@@ -68,8 +70,10 @@ class PersonService:
         request_id: str,
         digest: bytes,
     ) -> tuple[Person, bool]:
-        """The person of these identifiers, and whether this call made the entry. Raises IdentifierConflict when an identifier names somebody
-        whose demographics disagree. Of a person who was known before, the caller sees no more than it has sent."""
+        """The person of these identifiers, and whether this call made the entry. Raises IdentifierConflict when an
+        identifier names somebody whose demographics disagree. Of a person who was known before, the caller sees no
+        more than it has sent.
+        """
         asked = self._check_registration(principal, identifiers, demographics, assurance)
 
         async def work(transaction: Transaction) -> tuple[Person, bool]:
@@ -144,8 +148,9 @@ class PersonService:
         request_id: str,
         digest: bytes,
     ) -> tuple[Person, str]:
-        """The provisional person and the temporary identifier in print. An identifier issued offline is adopted; one that is known, like a
-        patient number that is known, gives the person registered first."""
+        """The provisional person and the temporary identifier in print. An identifier issued offline is adopted; one
+        that is known, like a patient number that is known, gives the person registered first.
+        """
         facility = principal.facility or ""
         number = _own_temporary(temporary, facility) if temporary else None
         demographics = self._claimed(claimed, sex, estimated_age)
@@ -203,8 +208,9 @@ class PersonService:
         return replace(claimed, birth=birth, sex=sex)
 
     async def get(self, principal: Principal, id: UUID) -> Person:
-        """A person, for the person, for a steward, and a provisional one for the facility that registered it; PersonNotFound to all others,
-        whether there is such a person or not."""
+        """A person, for the person, for a steward, and a provisional one for the facility that registered it;
+        PersonNotFound to all others, whether there is such a person or not.
+        """
         person = await self._store.read(lambda transaction: transaction.person(id))
         if person is None or not _may_see(principal, person):
             raise PersonNotFound("no such person")

@@ -27,7 +27,9 @@ class PractitionerService:
         self._new_id = new_id
 
     async def create(self, principal: Principal, draft: Practitioner, request_id: str, digest: bytes) -> Practitioner:
-        """Registers a practitioner; one who is registered with equal content is returned. Raises PractitionerExists, OrganizationNotFound."""
+        """Registers a practitioner; one who is registered with equal content is returned. Raises PractitionerExists,
+        OrganizationNotFound.
+        """
         _check(draft)
         organizations = tuple(sorted(set(draft.organizations)))
         new = replace(draft, id=self._new_id(), organizations=organizations, created_at=self._clock())

@@ -1,4 +1,6 @@
-"""What a facility may see of a person: masked numbers, and of somebody it did not register itself only what it has sent."""
+"""What a facility may see of a person: masked numbers, and of somebody it did not register itself only what it has
+sent.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ _SHOWN = 4
 
 
 def mask(value: str) -> str:
-    """The value with all but the last 4 characters starred; one of 8 or fewer starred whole, as 4 of it would tell too much."""
+    """The value with all but the last 4 characters starred; one of 8 or fewer starred whole, as 4 of it would tell
+    too much.
+    """
     shown = _SHOWN if len(value) > 2 * _SHOWN else 0
     return "*" * (len(value) - shown) + value[len(value) - shown :]
 
