@@ -78,7 +78,8 @@ class Cosignature:
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> str:
     """The signed checkpoint. The caller MUST have checked that it extends every checkpoint signed before. Raises
-    CheckpointMalformed when the key's name is not the origin."""
+    CheckpointMalformed when the key's name is not the origin.
+    """
     if signer.name != checkpoint.origin:
         raise CheckpointMalformed("the name of the log's key is not the origin")
     return sign_note(checkpoint.encode(), [signer])
@@ -88,7 +89,8 @@ def open_checkpoint(note: str, logs: Iterable[VerifierKey]) -> tuple[Checkpoint,
     """Verifies a checkpoint with the keys of known logs.
 
     Raises NoteMalformed (CheckpointMalformed), NoteSignatureInvalid, and NoteKeyUnknown when no known log signed it or
-    the log that signed it is not the one in the origin line."""
+    the log that signed it is not the one in the origin line.
+    """
     opened = open_note(note, logs)
     checkpoint = Checkpoint.parse(opened.text)
     if all(key.name != checkpoint.origin for key in opened.keys):

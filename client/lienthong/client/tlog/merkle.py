@@ -1,9 +1,10 @@
 """Merkle tree of a transparency log (RFC 6962 §2.1, SHA-256): hashing, growing, proving and verifying.
 
-A node is named by (level, index): level 0 are the leaf hashes, and node (l, i) covers the leaves i·2^l to (i+1)·2^l -
-1. Only *complete* subtrees are nodes, so a node never changes once written and a store may keep nodes for ever. What an
+A node is named by (level, index): level 0 are the leaf hashes, and node (l, i) covers the 2^l leaves from i·2^l on.
+Only *complete* subtrees are nodes, so a node never changes once written and a store may keep nodes for ever. What an
 incomplete tree needs beyond them is folded together here. Proofs are made in two steps, so that a store can fetch
-everything in one batch: `nodes_for_...` lists the nodes, `..._path` combines them. Everything is pure."""
+everything in one batch: `nodes_for_...` lists the nodes, `..._path` combines them. Everything is pure.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ Node: TypeAlias = tuple[int, int]
 
 class MerkleProofInvalid(Exception):
     """A proof does not lead to the root it should, has hashes too many or too few, or speaks of sizes that cannot
-    be."""
+    be.
+    """
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -54,7 +56,8 @@ class CompactRange:
 
     def __init__(self, size: int = 0, edge: Iterable[bytes] = ()) -> None:
         """Resumes at `size` with the hashes of `frontier(size)`, in that order. Raises ValueError when their number is
-        wrong."""
+        wrong.
+        """
         self._size = _checked_size(size)
         self._edge = list(edge)
         if len(self._edge) != size.bit_count():
@@ -94,7 +97,8 @@ def nodes_for_inclusion(index: int, size: int) -> list[Node]:
 
 def inclusion_path(index: int, size: int, nodes: Mapping[Node, bytes]) -> list[bytes]:
     """Inclusion proof of a leaf, from the leaf's sibling up (RFC 6962 §2.1.1). `nodes` holds at least
-    `nodes_for_inclusion`."""
+    `nodes_for_inclusion`.
+    """
     return [_fold(_cover(start, end), nodes) for start, end in _inclusion_ranges(index, size)]
 
 
@@ -111,7 +115,8 @@ def consistency_path(old_size: int, new_size: int, nodes: Mapping[Node, bytes]) 
 def root_from_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     """The root that an inclusion proof leads to (RFC 9162 §2.1.3.2). The caller MUST take `size` from a verified
     checkpoint and MUST compare the result with that checkpoint's root. Raises MerkleProofInvalid when the proof has the
-    wrong shape."""
+    wrong shape.
+    """
     _checked_hashes([leaf, *path])
     if not 0 <= index < size <= LARGEST_SIZE:
         raise MerkleProofInvalid("index is not below the tree size")
@@ -141,17 +146,21 @@ def verify_consistency(old_size: int, new_size: int, old_root: bytes, new_root: 
     """Raises MerkleProofInvalid unless the proof shows the old tree to be a prefix of the new one (RFC 9162 §2.1.4.2).
 
     From the empty tree the proof is empty and the old root MUST be the empty tree's; between equal sizes it is empty
-    and the roots are equal."""
+    and the roots are equal.
+    """
     _checked_hashes([old_root, new_root, *path])
     if not 0 <= old_size <= new_size <= LARGEST_SIZE:
         raise MerkleProofInvalid("the old size is above the new one")
     if old_size in (0, new_size):
         _trivially_consistent(old_size, new_size, old_root, new_root, path)
         return
-    if not path:
-        raise MerkleProofInvalid("the proof is empty")
     # A complete old tree is itself a node of the new one; RFC 9162 leaves its hash out of the proof.
-    hashes = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
+    hashes = [old_root, *path] if old_size.bit_count() == 1 else list(path)
+    if not path or _roots_from_consistency(old_size, new_size, hashes) != (old_root, new_root):
+        raise MerkleProofInvalid("the proof leads to another root")
+
+
+def _roots_from_consistency(old_size: int, new_size: int, hashes: Sequence[bytes]) -> tuple[bytes, bytes]:
     position, last = old_size - 1, new_size - 1
     while position & 1:
         position, last = position >> 1, last >> 1
@@ -168,8 +177,7 @@ def verify_consistency(old_size: int, new_size: int, old_root: bytes, new_root: 
         position, last = position >> 1, last >> 1
     if last != 0:
         raise MerkleProofInvalid("the proof has hashes too few")
-    if old != old_root or new != new_root:
-        raise MerkleProofInvalid("the proof leads to another root")
+    return old, new
 
 
 def _trivially_consistent(
@@ -226,7 +234,8 @@ def _split(width: int) -> int:
 
 def _cover(start: int, end: int) -> list[Node]:
     """Complete subtrees that make up the leaves [start, end), left to right; `start` is aligned as RFC 6962 splits
-    ranges."""
+    ranges.
+    """
     nodes = []
     while start < end:
         level = (end - start).bit_length() - 1

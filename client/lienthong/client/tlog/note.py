@@ -2,7 +2,8 @@
 
 Parsing is strict: one spelling of base64, no control characters, no second signature of a known key. Signatures of
 unknown keys are ignored, as the specification demands. Nothing of a note's text MUST be used before `open_note` has
-returned it."""
+returned it.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +119,8 @@ class NoteSigner:
     @classmethod
     def parse(cls, text: str) -> NoteSigner:
         """Reads `PRIVATE+KEY+name+hash+base64(type || seed)`, the form of Go's sumdb/note; raises NoteMalformed without
-        repeating the key."""
+        repeating the key.
+        """
         parts = text.strip().split("+", 4)
         if len(parts) != 5 or parts[:2] != ["PRIVATE", "KEY"]:
             raise NoteMalformed("not a signer key")
@@ -193,7 +195,8 @@ def open_note(note: str, keys: Iterable[VerifierKey]) -> OpenedNote:
     """Verifies a note with Ed25519 keys.
 
     Raises NoteMalformed; NoteSignatureInvalid when a signature of a known key is wrong, even if another's is right;
-    NoteKeyUnknown when none is of a known key."""
+    NoteKeyUnknown when none is of a known key.
+    """
     parsed = SignedNote.parse(note)
     known = {(key.name, key.key_id): key for key in keys if key.type == ED25519}
     found: list[VerifierKey] = []

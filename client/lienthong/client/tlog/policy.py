@@ -7,12 +7,14 @@ line
 
 which is a comment to every other reader, so the file stays a valid tlog-policy. A plain comment starts with `#` and
 anything but `!`; an unknown `#!` line is refused, because a security setting that is skipped in silence is worse than
-an error."""
+an error.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from lienthong.client.tlog.note import COSIGNATURE, ED25519, NoteMalformed, VerifierKey
@@ -47,11 +49,11 @@ class TrustPolicy:
     groups: Mapping[str, WitnessGroup] = field(default_factory=dict)
     quorum: str = NO_QUORUM
 
-    def satisfied(self, cosigners: Set[VerifierKey]) -> bool:
+    def satisfied(self, cosigners: AbstractSet[VerifierKey]) -> bool:
         """Whether cosignatures by these witness keys make up the quorum."""
         return self.quorum == NO_QUORUM or self._witnessed(self.quorum, cosigners)
 
-    def _witnessed(self, name: str, cosigners: Set[VerifierKey]) -> bool:
+    def _witnessed(self, name: str, cosigners: AbstractSet[VerifierKey]) -> bool:
         if name in self.witnesses:
             return self.witnesses[name] in cosigners
         group = self.groups[name]

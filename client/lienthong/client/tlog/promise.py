@@ -37,7 +37,8 @@ class PromiseMalformed(NoteMalformed):
 @dataclass(frozen=True)
 class Promise:
     """What is promised: the entry with this SHA-256 (32 bytes), received at a time (UTC), will be in the log by the
-    deadline."""
+    deadline.
+    """
 
     entry_hash: bytes
     received_at: datetime

@@ -2,7 +2,8 @@
 text.
 
 Our proofs carry the exact entry bytes as `extra`. Extra data is not authenticated by the format: whoever reads a proof
-MUST take the bytes from there only after their leaf hash led to the checkpoint's root."""
+MUST take the bytes from there only after their leaf hash led to the checkpoint's root.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class ProofMalformed(Exception):
 @dataclass(frozen=True)
 class TlogProof:
     """A proof: leaf index, path of 32-byte hashes from the leaf's sibling up, signed checkpoint as carried, extra bytes
-    or None."""
+    or None.
+    """
 
     index: int
     path: tuple[bytes, ...]

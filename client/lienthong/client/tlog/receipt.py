@@ -2,7 +2,8 @@
 
 A receipt is complete once it carries the log's proof; until then the signed promise and its deadline stand for it.
 Every failure has its own class, and no statement of the entry is used before the signatures and the path that cover it
-hold."""
+hold.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ class ReceiptState(Enum):
 @dataclass(frozen=True)
 class Receipt:
     """A receipt. `entry` are the exact bytes that were hashed, `salt` 32 bytes, `promise` a signed note, `tlog_proof` a
-    tlog-proof@v1 or None while the entry is not merged, `trace_id` 32 hex digits or empty."""
+    tlog-proof@v1 or None while the entry is not merged, `trace_id` 32 hex digits or empty.
+    """
 
     entry: bytes
     salt: bytes
@@ -153,7 +155,8 @@ class LoggedEntry:
 @dataclass(frozen=True)
 class ReceiptReport:
     """What a valid receipt proves. Index, size, origin and witnesses are set when the state is LOGGED; `overdue` says
-    that a promise was not kept by its deadline, as far as this receipt shows."""
+    that a promise was not kept by its deadline, as far as this receipt shows.
+    """
 
     state: ReceiptState
     entry: LoggedEntry
@@ -229,7 +232,8 @@ def verify_receipt(
 
 def parse_entry(entry: bytes) -> LoggedEntry:
     """Reads an entry's JSON (version 1; further members are allowed, duplicate names are not). Raises
-    ReceiptMalformed."""
+    ReceiptMalformed.
+    """
     try:
         raw = _json_object(entry.decode())
         if type(raw["v"]) is not int or raw["v"] != 1 or type(raw["sequence"]) is not int or raw["sequence"] < 0:
@@ -275,7 +279,8 @@ def _promise(receipt: Receipt, trust: TrustPolicy) -> Promise:
 
 def _times_altered(receipt: Receipt, entry_hash: bytes) -> bool:
     """Whether a promise whose signature is wrong is this entry's and has times that it cannot have. It only picks the
-    name of a failure that is certain already, so it may read text that nothing vouches for."""
+    name of a failure that is certain already, so it may read text that nothing vouches for.
+    """
     lines = SignedNote.parse(receipt.promise).text.split("\n")
     if len(lines) != 5 or lines[1] != encode64(entry_hash):
         return False

@@ -1,0 +1,5 @@
+"""Verifiers of the signature formats a document may carry: bytes in, facts or a finding out.
+
+A verifier says what is signed, by which certificate and how, and whether the mathematics holds. Whether the certificate
+is to be trusted is not its business. It fetches nothing, and it knows no person.
+"""

@@ -1,0 +1,64 @@
+"""What a verifier of signatures found out: facts about a signature that holds, or the finding that it does not. No
+verdict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+
+from services.signing.model import SignatureFormat
+
+
+class SubIndication(StrEnum):
+    """Why a signature or a certificate does not pass (names of ETSI EN 319 102-1 §5.1.3, and NO_SIGNATURE_FOUND of
+    DSS).
+    """
+
+    NO_SIGNATURE_FOUND = "NO_SIGNATURE_FOUND"
+    FORMAT_FAILURE = "FORMAT_FAILURE"
+    HASH_FAILURE = "HASH_FAILURE"
+    SIG_CRYPTO_FAILURE = "SIG_CRYPTO_FAILURE"
+    CRYPTO_CONSTRAINTS_FAILURE = "CRYPTO_CONSTRAINTS_FAILURE"
+    NO_SIGNING_CERTIFICATE_FOUND = "NO_SIGNING_CERTIFICATE_FOUND"
+    NO_CERTIFICATE_CHAIN_FOUND = "NO_CERTIFICATE_CHAIN_FOUND"
+    CERTIFICATE_CHAIN_GENERAL_FAILURE = "CERTIFICATE_CHAIN_GENERAL_FAILURE"
+    CHAIN_CONSTRAINTS_FAILURE = "CHAIN_CONSTRAINTS_FAILURE"
+    OUT_OF_BOUNDS_NO_POE = "OUT_OF_BOUNDS_NO_POE"
+
+
+class SignatureScope(Enum):
+    """How much of a document a signature covers. Verifiers accept FULL only, so they never report anything else."""
+
+    FULL = "FULL"
+
+
+class Finding(Exception):
+    """Why a signature does not hold: `reason` is a stable UPPER_SNAKE name, `text` a sentence without a person's
+    data.
+    """
+
+    def __init__(self, sub_indication: SubIndication, reason: str, text: str) -> None:
+        super().__init__(f"{sub_indication}/{reason}: {text}")
+        self.sub_indication = sub_indication
+        self.reason = reason
+        self.text = text
+
+
+@dataclass(frozen=True)
+class SignatureFacts:
+    """Facts of a signature whose digest and value hold under the key of `signer_certificate_der`.
+
+    `algorithm` is such as `rsa-pkcs1v15-sha256` or `ecdsa-p256-sha256`, `digest_algorithm` such as `sha256`.
+    `claimed_signing_time` is what the signer says (UTC) and MUST NOT be trusted. `covered` are the exact bytes that
+    were digested; consumers of the document MUST read these and not the bytes that arrived.
+    """
+
+    format: SignatureFormat
+    scope: SignatureScope
+    signer_certificate_der: bytes
+    algorithm: str
+    digest_algorithm: str
+    claimed_signing_time: datetime | None
+    covered: bytes

@@ -1,0 +1,151 @@
+"""Signers' public keys and the signature algorithms that are accepted (Circular 15/2025/TT-BKHCN; SHA-1 and short keys
+never).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from services.signing.formats.facts import Finding, SubIndication
+
+LARGEST_CERTIFICATE = 16 * 1024
+"""Longest certificate that is looked at, in bytes."""
+
+SHORTEST_RSA, LONGEST_RSA = 2048, 8192
+"""Accepted RSA moduli in bits; the upper bound keeps a verification under a millisecond."""
+
+_CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+
+
+class Family(Enum):
+    """How a signature value is made; ECDSA values come as DER or, in XML, as the two numbers side by side."""
+
+    RSA_PKCS1V15 = "rsa-pkcs1v15"
+    RSA_PSS = "rsa-pss"
+    ECDSA_DER = "ecdsa"
+    ECDSA_RAW = "ecdsa-raw"
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A signature algorithm with its digest (`sha256`, `sha384` or `sha512`); `salt` is the length of a PSS salt in
+    bytes.
+    """
+
+    family: Family
+    digest: str
+    salt: int = 0
+
+
+@dataclass(frozen=True)
+class SignerCertificate:
+    """A parsed signer's certificate. `key_name` is such as `rsa` or `ecdsa-p256`; `issuer` is the issuer's name as
+    DER.
+    """
+
+    der: bytes
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    key_name: str
+    issuer: bytes
+    serial: int
+    key_id: bytes | None
+
+
+def digest(name: str, data: bytes) -> bytes:
+    """Digest of `data` with `sha256`, `sha384` or `sha512`."""
+    return hashlib.new(name, data).digest()
+
+
+def parse_certificate(der: bytes) -> x509.Certificate:
+    """One DER certificate and nothing after it; a Finding otherwise."""
+    if len(der) > LARGEST_CERTIFICATE:
+        raise _unreadable("the certificate is too long")
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError as error:
+        raise _unreadable("the certificate is not DER") from error
+
+
+def checked_key(certificate: x509.Certificate) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKey, str]:
+    """The certificate's key and its name, if the policy allows it; a Finding otherwise."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _unreadable("the certificate's key cannot be read") from error
+    if isinstance(key, rsa.RSAPublicKey) and SHORTEST_RSA <= key.key_size <= LONGEST_RSA:
+        return key, "rsa"
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
+        return key, _CURVES[key.curve.name]
+    raise Finding(
+        SubIndication.CRYPTO_CONSTRAINTS_FAILURE,
+        "KEY_WEAK",
+        f"keys are RSA of {SHORTEST_RSA} to {LONGEST_RSA} bits, P-256 or P-384",
+    )
+
+
+@lru_cache(maxsize=4096)
+def signer_certificate(der: bytes) -> SignerCertificate:
+    """The certificate of a signer with a key that the policy allows; a Finding otherwise."""
+    certificate = parse_certificate(der)
+    key, name = checked_key(certificate)
+    try:
+        issuer = certificate.issuer.public_bytes()
+        key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        key_id = None
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise _unreadable("the certificate has a wrong name or extension") from error
+    return SignerCertificate(der, key, name, issuer, certificate.serial_number, key_id)
+
+
+def verify(certificate: SignerCertificate, algorithm: Algorithm, signature: bytes, data: bytes) -> str:
+    """Verifies a signature value over `data`. Returns the name of the algorithm; raises a Finding when the value is
+    wrong.
+    """
+    key, hash_ = certificate.key, _HASHES[algorithm.digest]
+    ecdsa = algorithm.family in (Family.ECDSA_DER, Family.ECDSA_RAW)
+    if ecdsa != isinstance(key, ec.EllipticCurvePublicKey):
+        raise _wrong("KEY_TYPE_MISMATCH", "the certificate's key is of another type than the signature algorithm")
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            value = _der(key, signature) if algorithm.family is Family.ECDSA_RAW else signature
+            key.verify(value, data, ec.ECDSA(hash_))
+            return f"{certificate.key_name}-{algorithm.digest}"
+        pss = algorithm.family is Family.RSA_PSS
+        key.verify(
+            signature, data, padding.PSS(padding.MGF1(hash_), algorithm.salt) if pss else padding.PKCS1v15(), hash_
+        )
+        return f"{algorithm.family.value}-{algorithm.digest}"
+    except (InvalidSignature, ValueError) as error:
+        raise _wrong(
+            "SIGNATURE_VALUE_WRONG", "the signature value does not verify with the certificate's key"
+        ) from error
+
+
+def _der(key: ec.EllipticCurvePublicKey, raw: bytes) -> bytes:
+    width = (key.curve.key_size + 7) // 8
+    if len(raw) != 2 * width:
+        raise _wrong("SIGNATURE_VALUE_WRONG", "an ECDSA value in XML is two numbers of the curve's width")
+    return encode_dss_signature(int.from_bytes(raw[:width], "big"), int.from_bytes(raw[width:], "big"))
+
+
+def _wrong(reason: str, text: str) -> Finding:
+    return Finding(SubIndication.SIG_CRYPTO_FAILURE, reason, text)
+
+
+def _unreadable(text: str) -> Finding:
+    return Finding(SubIndication.FORMAT_FAILURE, "CERTIFICATE_UNREADABLE", text)
