@@ -154,11 +154,8 @@ class PersonService:
         facility = principal.facility or ""
         number = _own_temporary(temporary, facility) if temporary else None
         demographics = self._claimed(claimed, sex, estimated_age)
-        asked = ask(
-            [Identifier(IdentifierType.TEMPORARY, str(number or issue(facility)))]
-            + ([local_mrn(facility, mrn)] if mrn else []),
-            demographics,
-        )
+        given = [Identifier(IdentifierType.TEMPORARY, str(number))] if number else []
+        asked = ask(given + ([local_mrn(facility, mrn)] if mrn else []), demographics)
         if any(one.key is None for one in asked.identifiers):
             raise InvalidArgument.of(FieldViolation("local_mrn", "1 to 100 characters", "LOCAL_MRN_MALFORMED"))
 
@@ -185,6 +182,10 @@ class PersonService:
         identifiers = entries.identifiers(asked.identifiers, Assurance.TYPED)
         # The wristband outranks the patient number: it was put on at the bedside.
         holder = next((holders[one.key] for one in identifiers if one.key in holders), None)
+        banded = any(one.key.type is IdentifierType.TEMPORARY for one in identifiers)
+        if not banded and (holder is None or IdentifierType.TEMPORARY not in holder.held):
+            issued = ask([Identifier(IdentifierType.TEMPORARY, str(issue(facility)))], asked.demographics)
+            identifiers = entries.identifiers(issued.identifiers, Assurance.TYPED) + identifiers
         if holder is None:
             person = entries.provisional(facility, asked.demographics, identifiers)
             await transaction.add_persons([person], [entries.registered(person)])

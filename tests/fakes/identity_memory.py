@@ -1,0 +1,155 @@
+"""The identity store in memory. It passes the same suite as the PostgreSQL store:
+`tests/store/test_identity_store.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from services.chassis.errors import RequestIdReused
+from services.identity.model import (
+    CareLevel,
+    Filing,
+    FilingKey,
+    Holder,
+    IdentifierKey,
+    Organization,
+    OrganizationState,
+    Person,
+    PersonEvent,
+    PersonIdentifier,
+    Practitioner,
+)
+from services.identity.ports import IdentifierTaken, Transaction
+
+T = TypeVar("T")
+
+
+@dataclass
+class _State:
+    persons: dict[UUID, Person] = field(default_factory=dict)
+    events: list[PersonEvent] = field(default_factory=list)
+    filings: dict[FilingKey, Filing] = field(default_factory=dict)
+    organizations: dict[str, Organization] = field(default_factory=dict)
+    practitioners: dict[UUID, Practitioner] = field(default_factory=dict)
+    requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
+
+
+class _MemoryTransaction:
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
+        found = []
+        for person in self._state.persons.values():
+            matched = frozenset(one.key for one in person.identifiers) & frozenset(keys)
+            if matched:
+                held = frozenset(one.key.type for one in person.identifiers if one.valid_to is None)
+                found.append(Holder(person.id, person.state, person.demographics, person.facility, matched, held))
+        return found
+
+    async def person(self, id: UUID) -> Person | None:
+        return self._state.persons.get(id)
+
+    async def add_persons(self, persons: Sequence[Person], events: Sequence[PersonEvent]) -> None:
+        for person in persons:
+            self._claim(person.id, person.identifiers)
+            self._state.persons[person.id] = person
+        self._state.events += events
+
+    async def add_identifiers(
+        self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], events: Sequence[PersonEvent]
+    ) -> None:
+        for id, added in identifiers.items():
+            self._claim(id, added)
+            person = self._state.persons[id]
+            self._state.persons[id] = replace(
+                person, identifiers=person.identifiers + tuple(added), version=person.version + 1
+            )
+        self._state.events += events
+
+    def _claim(self, id: UUID, identifiers: Sequence[PersonIdentifier]) -> None:
+        taken = {(one.key, person.id) for person in self._state.persons.values() for one in person.identifiers}
+        for one in identifiers:
+            if any(key == one.key and (key.exclusive or holder == id) for key, holder in taken):
+                raise IdentifierTaken
+            taken.add((one.key, id))
+
+    async def history(self, id: UUID) -> Sequence[PersonEvent]:
+        return [event for event in self._state.events if event.person == id]
+
+    async def filings(self, keys: Collection[FilingKey]) -> Mapping[FilingKey, Filing]:
+        return {key: self._state.filings[key] for key in keys if key in self._state.filings}
+
+    async def add_filings(self, filings: Mapping[FilingKey, Filing], at: datetime) -> None:
+        if filings.keys() & self._state.filings.keys():
+            raise IdentifierTaken
+        self._state.filings |= filings
+
+    async def organization(self, code: str) -> Organization | None:
+        return self._state.organizations.get(code)
+
+    async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
+        return frozenset(codes) & self._state.organizations.keys()
+
+    async def organizations(self, after: str, level: CareLevel | None, limit: int) -> Sequence[Organization]:
+        ordered = sorted(self._state.organizations.values(), key=lambda one: one.code)
+        return [one for one in ordered if one.code > after and level in {None, one.care_level}][:limit]
+
+    async def add_organization(self, organization: Organization) -> Organization:
+        return self._state.organizations.setdefault(organization.code, organization)
+
+    async def suspend_organization(self, code: str, version: int) -> Organization | None:
+        found = self._state.organizations.get(code)
+        if found is None or found.version != version:
+            return None
+        suspended = replace(found, state=OrganizationState.SUSPENDED, version=version + 1)
+        self._state.organizations[code] = suspended
+        return suspended
+
+    async def practitioner(self, id: UUID) -> Practitioner | None:
+        return self._state.practitioners.get(id)
+
+    async def practitioners(self, code: str, after: UUID | None, limit: int) -> Sequence[Practitioner]:
+        ordered = sorted(self._state.practitioners.values(), key=lambda one: one.id)
+        return [one for one in ordered if code in one.organizations and (after is None or one.id > after)][:limit]
+
+    async def add_practitioner(self, practitioner: Practitioner) -> Practitioner:
+        for one in self._state.practitioners.values():
+            if one.licence == practitioner.licence:
+                return one
+        self._state.practitioners[practitioner.id] = practitioner
+        return practitioner
+
+    async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        known = self._state.requests.get((scope, request_id))
+        if known is None:
+            known = (digest, await work())
+            self._state.requests[scope, request_id] = known
+        if known[0] != digest:
+            raise RequestIdReused("this request id was used for another request")
+        return known[1]
+
+
+class MemoryStore:
+    """One writer at a time; a failed write leaves no trace."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._lock = asyncio.Lock()
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        return await work(_MemoryTransaction(self._state))
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        async with self._lock:
+            draft = _State(**{name: copy.copy(value) for name, value in vars(self._state).items()})
+            result = await work(_MemoryTransaction(draft))
+            self._state = draft
+            return result

@@ -1,0 +1,208 @@
+"""One suite for every identity store: what the operations rely on, in memory and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from services.chassis.database import Database
+from services.chassis.errors import RequestIdReused
+from services.chassis.identifiers import uuid7
+from services.chassis.keyring import FileKeyring
+from services.identity.model import (
+    Area,
+    Assurance,
+    BirthDate,
+    CareLevel,
+    Demographics,
+    Era,
+    Filing,
+    FilingKey,
+    FilingOutcome,
+    Identifier,
+    IdentifierKey,
+    IdentifierType,
+    Organization,
+    OrganizationState,
+    Person,
+    PersonEvent,
+    PersonIdentifier,
+    PersonState,
+    Practitioner,
+    Sex,
+)
+from services.identity.ports import IdentifierTaken, Store, Transaction
+from services.identity.postgres import PostgresStore
+from tests.fakes.identity_memory import MemoryStore
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+HOA = Demographics("Nguyễn Thị Hoà", BirthDate(1985, 3, 2), Sex.FEMALE, "0912345678", Area("27", Era.PROVINCES_63))
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    settings = request.getfixturevalue("database_for")("identity")
+    keyring: Path = request.getfixturevalue("keyring_file")
+    async with Database(settings) as database:
+        yield PostgresStore(database, FileKeyring(keyring))
+
+
+def number(value: str, type: IdentifierType = IdentifierType.CITIZEN_ID) -> PersonIdentifier:
+    return PersonIdentifier(Identifier(type, value), IdentifierKey(type.value, value), Assurance.TYPED, NOW)
+
+
+def person(*identifiers: PersonIdentifier, demographics: Demographics = HOA) -> Person:
+    return Person(uuid7(), PersonState.ACTIVE, demographics, identifiers, None, NOW)
+
+
+def event(of: Person) -> PersonEvent:
+    return PersonEvent(of.id, uuid7(), "PERSON_REGISTERED", NOW, "FACILITY/01001", {"identifiers": "CITIZEN_ID"})
+
+
+async def add(store: Store, *persons: Person) -> None:
+    await store.write(lambda transaction: transaction.add_persons(persons, [event(one) for one in persons]))
+
+
+async def get(store: Store, id: UUID) -> Person | None:
+    return await store.read(lambda transaction: transaction.person(id))
+
+
+async def test_a_person_is_kept_whole(store: Store) -> None:
+    full = person(number("001185012345"), number("B1234567", IdentifierType.PASSPORT))
+    bare = replace(person(demographics=Demographics()), state=PersonState.PROVISIONAL, facility="01001")
+    bare = replace(bare, identifiers=(number("T1", IdentifierType.TEMPORARY),))
+    estimated = person(number("2"), demographics=Demographics(birth=BirthDate(1986, estimated=True)))
+    await add(store, full, bare, estimated)
+    assert [await get(store, one.id) for one in (full, bare, estimated)] == [full, bare, estimated]
+    assert await get(store, uuid7()) is None
+
+
+async def test_holders_are_found_by_any_key(store: Store) -> None:
+    hoa = person(number("1"), number("A", IdentifierType.PASSPORT))
+    binh = person(number("2"), demographics=Demographics(name="Trần Văn Bình"))
+    await add(store, hoa, binh)
+    keys = {IdentifierKey("CITIZEN_ID", "1"), IdentifierKey("CITIZEN_ID", "2"), IdentifierKey("PASSPORT", "1")}
+    found = {one.person: one for one in await store.read(lambda transaction: transaction.holders(keys))}
+    assert found.keys() == {hoa.id, binh.id}
+    assert found[hoa.id].matched == {IdentifierKey("CITIZEN_ID", "1")}
+    assert found[hoa.id].held == {IdentifierType.CITIZEN_ID, IdentifierType.PASSPORT}
+    assert found[binh.id].demographics == binh.demographics
+    assert list(await store.read(lambda transaction: transaction.holders(set()))) == []
+
+
+async def test_an_exclusive_key_has_one_holder_and_a_failed_write_leaves_nothing(store: Store) -> None:
+    first, second = person(number("1")), person(number("2"), number("1"))
+    await add(store, first)
+    with pytest.raises(IdentifierTaken):
+        await add(store, second)
+    assert await get(store, second.id) is None
+    assert list(await store.read(lambda transaction: transaction.holders({IdentifierKey("CITIZEN_ID", "2")}))) == []
+
+
+async def test_an_old_number_may_have_several_holders(store: Store) -> None:
+    one, two = person(number("9", IdentifierType.OLD_ID)), person(number("9", IdentifierType.OLD_ID))
+    await add(store, one)
+    await add(store, two)
+    found = await store.read(lambda transaction: transaction.holders({IdentifierKey("OLD_ID", "9")}))
+    assert {holder.person for holder in found} == {one.id, two.id}
+
+
+async def test_identifiers_are_added_once_and_count_the_version_up(store: Store) -> None:
+    known, other = person(number("1")), person(number("2"))
+    await add(store, known, other)
+    added = {known.id: [number("A", IdentifierType.PASSPORT)]}
+    await store.write(lambda transaction: transaction.add_identifiers(added, [event(known)]))
+    changed = await get(store, known.id)
+    assert changed is not None
+    assert changed.version == 2
+    assert set(changed.identifiers) == {number("1"), number("A", IdentifierType.PASSPORT)}
+    for id in (known.id, other.id):
+        again = {id: [number("A", IdentifierType.PASSPORT)]}
+        with pytest.raises(IdentifierTaken):
+            await store.write(lambda transaction, again=again: transaction.add_identifiers(again, []))
+    history = await store.read(lambda transaction: transaction.history(known.id))
+    assert [(line.kind, line.detail) for line in history] == [
+        ("PERSON_REGISTERED", {"identifiers": "CITIZEN_ID"}),
+        ("PERSON_REGISTERED", {"identifiers": "CITIZEN_ID"}),
+    ]
+
+
+async def test_filings_are_kept_once(store: Store) -> None:
+    key = FilingKey("01001", "BN1", b'["said"]')
+    filing = Filing(FilingOutcome.REVIEW, uuid7(), ("CITIZEN_ID_SEX_MISMATCH",))
+    await store.write(lambda transaction: transaction.add_filings({key: filing}, NOW))
+    others = {replace(key, local_mrn="BN2"), replace(key, facility="79002"), replace(key, said=b"[]")}
+    assert await store.read(lambda transaction: transaction.filings({key, *others})) == {key: filing}
+    with pytest.raises(IdentifierTaken):
+        await store.write(lambda transaction: transaction.add_filings({key: filing}, NOW))
+
+
+def hospital(code: str, level: CareLevel = CareLevel.BASIC) -> Organization:
+    area = Area("24", Era.PROVINCES_34)
+    return Organization(code, f"Bệnh viện {code}", level, area, None, OrganizationState.ACTIVE, NOW)
+
+
+async def test_the_register_of_facilities(store: Store) -> None:
+    for one in (hospital("27003"), hospital("01001", CareLevel.SPECIALISED), hospital("79002")):
+        assert await store.write(lambda transaction, one=one: transaction.add_organization(one)) == one
+    renamed = replace(hospital("27003"), display_name="Khác")
+    assert await store.write(lambda transaction: transaction.add_organization(renamed)) == hospital("27003")
+
+    async def codes(after: str, level: CareLevel | None, limit: int) -> list[str]:
+        found = await store.read(lambda transaction: transaction.organizations(after, level, limit))
+        return [one.code for one in found]
+
+    assert await codes("", None, 2) == ["01001", "27003"]
+    assert await codes("27003", None, 9) == ["79002"]
+    assert await codes("", CareLevel.SPECIALISED, 9) == ["01001"]
+    known = await store.read(lambda transaction: transaction.known_organizations({"01001", "99999"}))
+    assert known == frozenset({"01001"})
+
+
+async def test_suspending_needs_the_current_version(store: Store) -> None:
+    await store.write(lambda transaction: transaction.add_organization(hospital("27003")))
+    assert await store.write(lambda transaction: transaction.suspend_organization("27003", 7)) is None
+    suspended = replace(hospital("27003"), state=OrganizationState.SUSPENDED, version=2)
+    assert await store.write(lambda transaction: transaction.suspend_organization("27003", 1)) == suspended
+    assert await store.read(lambda transaction: transaction.organization("27003")) == suspended
+    assert await store.read(lambda transaction: transaction.organization("99999")) is None
+
+
+async def test_the_register_of_practitioners(store: Store) -> None:
+    ids = sorted(uuid7() for _ in range(3))
+    made = [
+        Practitioner(id, f"licence {at}", "Trần Văn Bình", codes, "doctor", NOW)
+        for at, (id, codes) in enumerate(zip(ids, [("01001",), ("01001", "79002"), ("79002",)], strict=True))
+    ]
+    for one in made:
+        assert await store.write(lambda transaction, one=one: transaction.add_practitioner(one)) == one
+    again = replace(made[0], id=uuid7())
+    assert await store.write(lambda transaction: transaction.add_practitioner(again)) == made[0]
+    assert await store.read(lambda transaction: transaction.practitioners("01001", None, 9)) == made[:2]
+    assert await store.read(lambda transaction: transaction.practitioners("01001", ids[0], 9)) == [made[1]]
+    assert await store.read(lambda transaction: transaction.practitioner(ids[2])) == made[2]
+    assert await store.read(lambda transaction: transaction.practitioner(uuid7())) is None
+
+
+async def test_a_request_is_answered_once(store: Store) -> None:
+    answers = iter([b"first", b"second", b"third"])
+
+    async def once(transaction: Transaction, scope: str, digest: bytes) -> bytes:
+        async def work() -> bytes:
+            return next(answers)
+
+        return await transaction.once(scope, "r1", digest, work)
+
+    for _ in range(2):
+        assert await store.write(lambda transaction: once(transaction, "a", b"1")) == b"first"
+    assert await store.write(lambda transaction: once(transaction, "b", b"1")) == b"second"
+    with pytest.raises(RequestIdReused):
+        await store.write(lambda transaction: once(transaction, "a", b"2"))
