@@ -1,0 +1,99 @@
+"""Facilities and practitioners over the wire."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import grpc
+import pytest
+from lienthong.identity.v1 import (
+    organization_pb2,
+    organization_service_pb2,
+    organization_service_pb2_grpc,
+    person_service_pb2_grpc,
+    practitioner_pb2,
+    practitioner_service_pb2,
+    practitioner_service_pb2_grpc,
+)
+from lienthong.type.v1 import human_name_pb2
+
+from services.chassis.principal import PrincipalKind
+from tests.fixtures.identities import Running
+from tests.integration.identity.conftest import organization, registration
+from tests.integration.identity.test_persons import TIMEOUT, reason
+
+
+async def test_paging_through_facilities(identity: Running) -> None:
+    async with identity.as_officer(PrincipalKind.ADMIN) as channel:
+        stub = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+        request = organization_service_pb2.CreateOrganizationRequest(
+            request_id=str(uuid4()), organization=organization("27003")
+        )
+        made = await stub.CreateOrganization(request, timeout=TIMEOUT)
+        assert await stub.CreateOrganization(request, timeout=TIMEOUT) == made
+        codes: list[str] = []
+        token = ""
+        while True:
+            page = await stub.ListOrganizations(
+                organization_service_pb2.ListOrganizationsRequest(page_size=2, page_token=token), timeout=TIMEOUT
+            )
+            codes += [one.code for one in page.organizations]
+            token = page.next_page_token
+            if not token:
+                break
+        altered = organization_service_pb2.ListOrganizationsRequest(page_size=2, page_token="AAAA")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.ListOrganizations(altered, timeout=TIMEOUT)
+    assert codes == ["01001", "27003", "79002"]
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_suspended_facility_can_not_register(identity: Running) -> None:
+    async with identity.as_officer(PrincipalKind.ADMIN) as channel:
+        stub = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+        request = organization_service_pb2.SuspendOrganizationRequest(
+            name="organizations/01001", request_id=str(uuid4()), etag="stale"
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as stale:
+            await stub.SuspendOrganization(request, timeout=TIMEOUT)
+        request.etag = ""
+        suspended = await stub.SuspendOrganization(request, timeout=TIMEOUT)
+    assert (stale.value.code(), reason(stale.value)) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
+    assert suspended.organization.state == organization_pb2.ORGANIZATION_STATE_SUSPENDED
+    async with identity.as_facility("01001") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await person_service_pb2_grpc.PersonServiceStub(channel).RegisterPerson(registration(), timeout=TIMEOUT)
+    assert (refused.value.code(), reason(refused.value)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "ORGANIZATION_SUSPENDED",
+    )
+
+
+async def test_practitioners_of_a_facility(identity: Running) -> None:
+    request = practitioner_service_pb2.CreatePractitionerRequest(
+        request_id=str(uuid4()),
+        practitioner=practitioner_pb2.Practitioner(
+            licence="000123/HNO-CCHN",
+            human_name=human_name_pb2.HumanName(text="Trần Văn Bình"),
+            organizations=["organizations/01001"],
+            role="doctor",
+        ),
+    )
+    async with identity.as_officer(PrincipalKind.ADMIN) as channel:
+        made = await practitioner_service_pb2_grpc.PractitionerServiceStub(channel).CreatePractitioner(
+            request, timeout=TIMEOUT
+        )
+    wanted = practitioner_service_pb2.ListPractitionersRequest(organization="organizations/01001")
+    async with identity.as_facility("01001") as channel:
+        stub = practitioner_service_pb2_grpc.PractitionerServiceStub(channel)
+        page = await stub.ListPractitioners(wanted, timeout=TIMEOUT)
+        got = await stub.GetPractitioner(
+            practitioner_service_pb2.GetPractitionerRequest(name=made.practitioner.name), timeout=TIMEOUT
+        )
+    assert list(page.practitioners) == [made.practitioner] == [got.practitioner]
+    async with identity.as_facility("79002") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await practitioner_service_pb2_grpc.PractitionerServiceStub(channel).ListPractitioners(
+                wanted, timeout=TIMEOUT
+            )
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND

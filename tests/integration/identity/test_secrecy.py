@@ -1,0 +1,61 @@
+"""Nothing of a person leaves by a side door: log, error text, or a look at the tables."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import grpc
+import psycopg
+import pytest
+from lienthong.identity.v1 import person_service_pb2, person_service_pb2_grpc, source_record_service_pb2_grpc
+from lienthong.type.v1 import administrative_sex_pb2
+
+from services.identity.config import Settings
+from tests.fixtures.identities import Running
+from tests.integration.identity.conftest import CITIZEN_ID, NAME, PHONE, demographics, registration
+from tests.integration.identity.test_persons import TIMEOUT, batch
+
+SECRETS = (NAME, "Hoà", "Ho\\u00e0", CITIZEN_ID, PHONE, "BN1")
+
+
+async def use(identity: Running) -> None:
+    """Touches every table and several refusals."""
+    async with identity.as_facility() as channel:
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        await stub.RegisterPerson(registration(), timeout=TIMEOUT)
+        provisional = person_service_pb2.RegisterProvisionalPersonRequest(
+            request_id=str(uuid4()),
+            sex=administrative_sex_pb2.ADMINISTRATIVE_SEX_FEMALE,
+            claimed=demographics(),
+            local_mrn="BN1",
+        )
+        await stub.RegisterProvisionalPerson(provisional, timeout=TIMEOUT)
+        for bad in (registration(name="Lê Văn Tám"), registration("12345")):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.RegisterPerson(bad, timeout=TIMEOUT)
+    async with identity.as_role("records") as channel:
+        stub = source_record_service_pb2_grpc.SourceRecordServiceStub(channel)
+        await stub.FileSourceRecords(batch(10, 4), timeout=TIMEOUT)
+
+
+async def test_no_person_in_the_log(identity: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    await use(identity)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert sum("RegisterPerson" in json.loads(line).get("method", "") for line in lines) == 3
+    assert [secret for secret in SECRETS for line in lines if secret in line] == []
+
+
+async def test_no_person_readable_in_the_tables(identity: Running, settings: Settings) -> None:
+    await use(identity)
+    plain = (settings.database.owner_url or "").replace("+psycopg", "")
+    with psycopg.connect(plain) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        for (table,) in tables:
+            rows = connection.execute(f'SELECT t::text FROM "{table}" t'.encode()).fetchall()  # noqa: S608 - names of our own
+            text = "\n".join(row[0] for row in rows)
+            unhexed = b"".join(
+                bytes.fromhex(part.split('"')[0].split(",")[0].rstrip(")")) for part in text.split("\\\\x")[1:]
+            )
+            found = [secret for secret in SECRETS if secret in text or secret.encode() in unhexed]
+            assert (table, found) == (table, [])
