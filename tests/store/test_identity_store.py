@@ -71,6 +71,18 @@ async def add(store: Store, *persons: Person) -> None:
     await store.write(lambda transaction: transaction.add_persons(persons, [event(one) for one in persons]))
 
 
+async def add_to(store: Store, id: UUID, identifier: PersonIdentifier, *events: PersonEvent) -> None:
+    await store.write(lambda transaction: transaction.add_identifiers({id: [identifier]}, events))
+
+
+async def register_facility(store: Store, facility: Organization) -> Organization:
+    return await store.write(lambda transaction: transaction.add_organization(facility))
+
+
+async def register_practitioner(store: Store, practitioner: Practitioner) -> Practitioner:
+    return await store.write(lambda transaction: transaction.add_practitioner(practitioner))
+
+
 async def get(store: Store, id: UUID) -> Person | None:
     return await store.read(lambda transaction: transaction.person(id))
 
@@ -118,16 +130,14 @@ async def test_an_old_number_may_have_several_holders(store: Store) -> None:
 async def test_identifiers_are_added_once_and_count_the_version_up(store: Store) -> None:
     known, other = person(number("1")), person(number("2"))
     await add(store, known, other)
-    added = {known.id: [number("A", IdentifierType.PASSPORT)]}
-    await store.write(lambda transaction: transaction.add_identifiers(added, [event(known)]))
+    await add_to(store, known.id, number("A", IdentifierType.PASSPORT), event(known))
     changed = await get(store, known.id)
     assert changed is not None
     assert changed.version == 2
     assert set(changed.identifiers) == {number("1"), number("A", IdentifierType.PASSPORT)}
     for id in (known.id, other.id):
-        again = {id: [number("A", IdentifierType.PASSPORT)]}
         with pytest.raises(IdentifierTaken):
-            await store.write(lambda transaction, again=again: transaction.add_identifiers(again, []))
+            await add_to(store, id, number("A", IdentifierType.PASSPORT), event(known))
     history = await store.read(lambda transaction: transaction.history(known.id))
     assert [(line.kind, line.detail) for line in history] == [
         ("PERSON_REGISTERED", {"identifiers": "CITIZEN_ID"}),
@@ -152,9 +162,9 @@ def hospital(code: str, level: CareLevel = CareLevel.BASIC) -> Organization:
 
 async def test_the_register_of_facilities(store: Store) -> None:
     for one in (hospital("27003"), hospital("01001", CareLevel.SPECIALISED), hospital("79002")):
-        assert await store.write(lambda transaction, one=one: transaction.add_organization(one)) == one
+        assert await register_facility(store, one) == one
     renamed = replace(hospital("27003"), display_name="Khác")
-    assert await store.write(lambda transaction: transaction.add_organization(renamed)) == hospital("27003")
+    assert await register_facility(store, renamed) == hospital("27003")
 
     async def codes(after: str, level: CareLevel | None, limit: int) -> list[str]:
         found = await store.read(lambda transaction: transaction.organizations(after, level, limit))
@@ -168,7 +178,7 @@ async def test_the_register_of_facilities(store: Store) -> None:
 
 
 async def test_suspending_needs_the_current_version(store: Store) -> None:
-    await store.write(lambda transaction: transaction.add_organization(hospital("27003")))
+    await register_facility(store, hospital("27003"))
     assert await store.write(lambda transaction: transaction.suspend_organization("27003", 7)) is None
     suspended = replace(hospital("27003"), state=OrganizationState.SUSPENDED, version=2)
     assert await store.write(lambda transaction: transaction.suspend_organization("27003", 1)) == suspended
@@ -183,9 +193,9 @@ async def test_the_register_of_practitioners(store: Store) -> None:
         for at, (id, codes) in enumerate(zip(ids, [("01001",), ("01001", "79002"), ("79002",)], strict=True))
     ]
     for one in made:
-        assert await store.write(lambda transaction, one=one: transaction.add_practitioner(one)) == one
+        assert await register_practitioner(store, one) == one
     again = replace(made[0], id=uuid7())
-    assert await store.write(lambda transaction: transaction.add_practitioner(again)) == made[0]
+    assert await register_practitioner(store, again) == made[0]
     assert await store.read(lambda transaction: transaction.practitioners("01001", None, 9)) == made[:2]
     assert await store.read(lambda transaction: transaction.practitioners("01001", ids[0], 9)) == [made[1]]
     assert await store.read(lambda transaction: transaction.practitioner(ids[2])) == made[2]

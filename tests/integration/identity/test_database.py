@@ -68,9 +68,12 @@ async def test_a_database_that_is_down_is_unavailable_and_comes_back(
             connection.execute("CHECKPOINT")
         postgres.crash()
         try:
-            for call, request in ((stub.RegisterPerson, registration("001185000002")), (stub.ResolvePersons, query())):
+            for refused_call in (
+                stub.RegisterPerson(registration("001185000002"), timeout=TIMEOUT),
+                stub.ResolvePersons(query(), timeout=TIMEOUT),
+            ):
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
-                    await call(request, timeout=TIMEOUT)
+                    await refused_call
                 assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
                 assert reason(refused.value) == "DATABASE_UNAVAILABLE"
         finally:

@@ -35,8 +35,8 @@ async def use(identity: Running) -> None:
             with pytest.raises(grpc.aio.AioRpcError):
                 await stub.RegisterPerson(bad, timeout=TIMEOUT)
     async with identity.as_role("records") as channel:
-        stub = source_record_service_pb2_grpc.SourceRecordServiceStub(channel)
-        await stub.FileSourceRecords(batch(10, 4), timeout=TIMEOUT)
+        records = source_record_service_pb2_grpc.SourceRecordServiceStub(channel)
+        await records.FileSourceRecords(batch(10, 4), timeout=TIMEOUT)
 
 
 async def test_no_person_in_the_log(identity: Running, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,10 @@ def test_a_source_record_is_taken_as_it_is() -> None:
     message = source_record_service_pb2.SourceRecord(
         facility="01001",
         local_mrn="BN1",
-        identifiers=[identifier_pb2.Identifier(value="1"), *[identifier_pb2.Identifier(type=1, value="2")] * 9],  # type: ignore[list-item] # a plain number on purpose
+        identifiers=[
+            identifier_pb2.Identifier(value="1"),
+            *[identifier_pb2.Identifier(type=identifier_pb2.IDENTIFIER_TYPE_CITIZEN_ID, value="2")] * 9,
+        ],
         demographics=person_pb2.Demographics(
             birth_date=date_pb2.Date(year=2001, month=2, day=31),
             residence=administrative_area_pb2.AdministrativeArea(province_code="01"),

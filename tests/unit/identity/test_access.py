@@ -1,0 +1,56 @@
+"""The exact verdict for every RPC, workload and kind of principal."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from lienthong.identity.v1 import (
+    organization_service_pb2,
+    person_service_pb2,
+    practitioner_service_pb2,
+    source_record_service_pb2,
+)
+
+from services.chassis.principal import PrincipalKind
+from services.chassis.workload import CONSENT, GATEWAY, IDENTITY, PROBE, RECORDS, REFERRALS, SIGNING, Workload
+from services.identity.access import ACCESS
+
+WORKLOADS = (GATEWAY, RECORDS, CONSENT, REFERRALS, SIGNING, IDENTITY, PROBE, Workload("facility", "01001"))
+# G gateway, R records, C consent, F referrals; then the kinds: w(orkload) f(acility) p(ractitioner) c(itizen) a(dmin)
+# s(teward) u(ditor) m(inistry).
+LETTERS = {"G": GATEWAY, "R": RECORDS, "C": CONSENT, "F": REFERRALS}
+KINDS = dict(zip("wfpcasum", PrincipalKind, strict=True))
+EXPECTED = {
+    "PersonService/ResolvePersons": {"G": "fp", "R": "wfp"},
+    "PersonService/RegisterPerson": {"G": "fps"},
+    "PersonService/RegisterProvisionalPerson": {"G": "fp"},
+    "PersonService/GetPerson": {"G": "fpcs"},
+    "SourceRecordService/FileSourceRecords": {"R": "wfp"},
+    "OrganizationService/CreateOrganization": {"G": "a"},
+    "OrganizationService/GetOrganization": {"G": "fpcasum", "R": "wfpcasum", "C": "wfpcasum", "F": "wfpcasum"},
+    "OrganizationService/ListOrganizations": {"G": "fpcasum"},
+    "OrganizationService/SuspendOrganization": {"G": "a"},
+    "PractitionerService/CreatePractitioner": {"G": "a"},
+    "PractitionerService/GetPractitioner": {"G": "fpa"},
+    "PractitionerService/ListPractitioners": {"G": "fpa"},
+}
+
+
+def test_the_table_covers_every_method() -> None:
+    files = (organization_service_pb2, person_service_pb2, practitioner_service_pb2, source_record_service_pb2)
+    methods = {
+        f"{service.full_name}/{method.name}"
+        for file in files
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    assert ACCESS.keys() == methods == {f"lienthong.identity.v1.{name}" for name in EXPECTED}
+
+
+@pytest.mark.parametrize("method", list(EXPECTED))
+def test_verdicts(method: str) -> None:
+    expected = {(LETTERS[letter], KINDS[kind]) for letter, kinds in EXPECTED[method].items() for kind in kinds}
+    row = ACCESS[f"lienthong.identity.v1.{method}"]
+    allowed = {pair for pair in itertools.product(WORKLOADS, PrincipalKind) if row.allowed(*pair)}
+    assert allowed == expected == row.pairs
