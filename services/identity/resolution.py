@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from services.identity.crosscheck import cross_check
 from services.identity.model import (
@@ -46,6 +47,30 @@ class Asked:
 def ask(identifiers: Sequence[Identifier], demographics: Demographics) -> Asked:
     """Brings a query to canonical form."""
     return Asked(tuple(normalise(identifier, demographics) for identifier in identifiers), demographics)
+
+
+class HolderIndex:
+    """Holders by key, so that a batch costs no more per query than a query alone."""
+
+    def __init__(self, holders: Iterable[Holder]) -> None:
+        self._holders: dict[UUID, Holder] = {}
+        self._by_key: dict[IdentifierKey, set[UUID]] = {}
+        for holder in holders:
+            self.put(holder)
+
+    def __getitem__(self, person: UUID) -> Holder:
+        return self._holders[person]
+
+    def put(self, holder: Holder) -> None:
+        """Adds a holder, or replaces it by one that holds more."""
+        self._holders[holder.person] = holder
+        for key in holder.matched:
+            self._by_key.setdefault(key, set()).add(holder.person)
+
+    def holding(self, keys: Iterable[IdentifierKey]) -> list[Holder]:
+        """Those that hold any of the keys, in the order of their ids."""
+        found = {person for key in keys for person in self._by_key.get(key, ())}
+        return [self._holders[person] for person in sorted(found)]
 
 
 def resolve(asked: Asked, holders: Iterable[Holder]) -> Resolution:

@@ -5,7 +5,7 @@ statements.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from uuid import UUID
@@ -33,7 +33,7 @@ from services.identity.model import (
 from services.identity.normalise.identifiers import NormalIdentifier, facility_code, normalise
 from services.identity.normalise.names import name as normal_name
 from services.identity.ports import NewId, Store, Transaction
-from services.identity.resolution import Asked, ask, contested, resolve
+from services.identity.resolution import Asked, HolderIndex, ask, contested, resolve
 from services.identity.service.entries import Entries, local_mrn, write
 
 BIRTH_DATE_IN_FUTURE = "BIRTH_DATE_IN_FUTURE"
@@ -61,18 +61,15 @@ class _Read:
 class _Batch:
     """The index as the batch sees it: the holders found, and on top what earlier records of the batch have added."""
 
-    holders: dict[UUID, Holder]
+    index: HolderIndex
     persons: list[Person] = field(default_factory=list)
     events: list[PersonEvent] = field(default_factory=list)
     added: dict[UUID, tuple[PersonIdentifier, ...]] = field(default_factory=dict)
 
-    def holding(self, keys: Collection[IdentifierKey]) -> list[Holder]:
-        return [holder for holder in self.holders.values() if not holder.matched.isdisjoint(keys)]
-
     def mint(self, person: Person, event: PersonEvent) -> UUID:
         keys = frozenset(one.key for one in person.identifiers)
         types = frozenset(key.type for key in keys)
-        self.holders[person.id] = Holder(person.id, person.state, person.demographics, person.facility, keys, types)
+        self.index.put(Holder(person.id, person.state, person.demographics, person.facility, keys, types))
         self.persons.append(person)
         self.events.append(event)
         return person.id
@@ -80,10 +77,10 @@ class _Batch:
     def add(self, id: UUID, identifiers: tuple[PersonIdentifier, ...]) -> None:
         if not identifiers:
             return
-        holder = self.holders[id]
+        holder = self.index[id]
         keys = frozenset(one.key for one in identifiers)
         types = frozenset(key.type for key in keys)
-        self.holders[id] = replace(holder, matched=holder.matched | keys, held=holder.held | types)
+        self.index.put(replace(holder, matched=holder.matched | keys, held=holder.held | types))
         self.added[id] = self.added.get(id, ()) + identifiers
 
 
@@ -118,7 +115,7 @@ class FilingService:
         entries = Entries(self._clock, self._new_id, principal)
         wanted = {one.key: one for one in records}
         found = await transaction.holders(frozenset(key for one in wanted.values() for key in one.keys))
-        batch = _Batch({holder.person: holder for holder in found})
+        batch = _Batch(HolderIndex(found))
         filings = {key: _decide(entries, batch, one) for key, one in wanted.items()}
         minted = {person.id: person for person in batch.persons}
         # What later records of the batch say of a person it made itself belongs to the first entry.
@@ -136,10 +133,10 @@ class FilingService:
 
 def _decide(entries: Entries, batch: _Batch, record: _Read) -> Filing:
     asked = record.asked
-    holders = batch.holding(asked.keys)
+    holders = batch.index.holding(asked.keys)
     resolution = resolve(asked, holders)
     if resolution.outcome is Outcome.MATCH and resolution.person is not None:
-        known = batch.holders[resolution.person].matched
+        known = batch.index[resolution.person].matched
         batch.add(resolution.person, entries.identifiers(asked.identifiers, Assurance.TYPED, known))
         return Filing(FilingOutcome.MATCHED, resolution.person, record.warnings)
     if contested(asked, holders):
@@ -159,11 +156,11 @@ def _provisional(entries: Entries, batch: _Batch, record: _Read) -> UUID:
     one.
     """
     identifiers = entries.identifiers(record.local, Assurance.TYPED)
-    holder = next((one for identifier in identifiers for one in batch.holding({identifier.key})), None)
+    holder = next((one for identifier in identifiers for one in batch.index.holding({identifier.key})), None)
     if holder is None:
         person = entries.provisional(record.key.facility, record.asked.demographics, identifiers)
         return batch.mint(person, entries.registered(person))
-    batch.add(holder.person, tuple(one for one in identifiers if not batch.holding({one.key})))
+    batch.add(holder.person, tuple(one for one in identifiers if not batch.index.holding({one.key})))
     return holder.person
 
 

@@ -31,7 +31,7 @@ from services.identity.model import (
 )
 from services.identity.normalise.names import name as normal_name
 from services.identity.ports import NewId, Store, Transaction
-from services.identity.resolution import Asked, ask, contested, resolve
+from services.identity.resolution import Asked, HolderIndex, ask, contested, resolve
 from services.identity.service.actors import AT_FACILITY, actor, require_active
 from services.identity.service.entries import Entries, local_mrn, write
 from services.identity.service.views import masked, without_demographics
@@ -56,8 +56,8 @@ class PersonService:
 
         async def work(transaction: Transaction) -> Sequence[Resolution]:
             await require_active(transaction, principal)
-            holders = await transaction.holders(keys) if keys else ()
-            return [resolve(one, holders) for one in asked]
+            index = HolderIndex(await transaction.holders(keys) if keys else ())
+            return [resolve(one, index.holding(one.keys)) for one in asked]
 
         return await self._store.read(work)
 

@@ -29,7 +29,7 @@ TIMEOUT = 10
 
 def details(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     """The google.rpc status of a refusal."""
-    trailers = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata())
+    trailers = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata())
     (carried,) = (value for key, value in trailers if key == "grpc-status-details-bin")
     assert isinstance(carried, bytes)
     return status_pb2.Status.FromString(carried)
