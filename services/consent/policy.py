@@ -150,7 +150,6 @@ CHANGES: dict[str, Change] = {
     "consent.not_expired": Change("RENEW_CONSENT", "the consent has ended; ask the person for a new one"),
     "consent.kinds_and_period": Change("WIDEN_CONSENT", "ask the person for consent that covers these kinds and dates"),
     "treatment.evidence": Change("SHOW_TREATMENT", "register the person's arrival, a referral or an appointment first"),
-    "treatment.referral": Change("SHOW_REFERRAL", "a referral addressed to this facility permits its own content"),
     "basis.consent": Change("CLAIM_CONSENT", "name consent as the legal basis where there is one"),
 }
 _TELLING = tuple(CHANGES)
@@ -172,7 +171,7 @@ def rule_on(facts: Facts) -> Ruling:
         for kind in sorted(facts.query.kinds - covered, key=lambda kind: kind.value)
     ]
     missing = {fact for result in results for fact in result.missing}
-    changes = [] if not withheld else [CHANGES[fact] for fact in _TELLING if fact in missing]
+    changes = [CHANGES[fact] for fact in _TELLING if fact in missing] if withheld else []
     if withheld and permissions:
         changes = [CHANGES["consent.kinds_and_period"]]
     return Ruling(

@@ -6,7 +6,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from lienthong.client.tlog.checkpoint import CheckpointKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from lienthong.client.tlog.checkpoint import Checkpoint, sign_checkpoint
+from lienthong.client.tlog.note import NoteSigner
 from lienthong.signing.v1 import (
     log_service_pb2,
     log_service_pb2_grpc,
@@ -20,6 +24,7 @@ from services.chassis.database import Database
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.server import Server
+from services.chassis.settings import SettingsError
 from services.chassis.telemetry import Telemetry
 from services.signing import jobs, rpc
 from services.signing.access import ACCESS
@@ -34,11 +39,18 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     """Puts the role together."""
     telemetry = await life.enter(Telemetry(settings.telemetry, "signing"))
     database = await life.enter(Database(settings.database))
-    key = CheckpointKey.load(settings.log_origin, settings.log_key.read_bytes())
+    key = load_pem_private_key(settings.log_key.read_bytes(), None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(["LIENTHONG_LOG_KEY: not an Ed25519 key"])
+    signer = NoteSigner(settings.log_origin, key)
+
+    def sign(size: int, root: bytes) -> str:
+        return sign_checkpoint(Checkpoint(settings.log_origin, size, root), signer)
+
     trust_store = PostgresTrustStore(database)
     trust = TrustService(trust_store, system_clock)
     verification = VerificationService(trust_store)
-    log = LogService(PostgresLogStore(database), key.sign, system_clock)
+    log = LogService(PostgresLogStore(database), sign, system_clock)
     server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         verification_service_pb2_grpc.add_VerificationServiceServicer_to_server,
