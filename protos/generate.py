@@ -87,7 +87,9 @@ def main() -> None:
         files = produced(target)
         if check:
             differing = [
-                path for path in files if not (ROOT / path).exists() or not filecmp.cmp(target / path, ROOT / path, shallow=False)
+                path
+                for path in files
+                if not (ROOT / path).exists() or not filecmp.cmp(target / path, ROOT / path, shallow=False)
             ]
             for path in (*differing, *stale(files)):
                 print(f"not up to date: {path}")

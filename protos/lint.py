@@ -31,7 +31,9 @@ def image(folder: Path, protos: Path) -> Path:
 
 def complaints(*arguments: str) -> list[str]:
     """What buf says about our files; it cannot be told to leave the imports of an image alone."""
-    done = subprocess.run([BUF, *arguments, "--config", str(generate.PROTOS / "buf.yaml")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [BUF, *arguments, "--config", str(generate.PROTOS / "buf.yaml")], capture_output=True, text=True, check=False
+    )
     lines = (done.stdout + done.stderr).splitlines()
     return [line for line in lines if line.strip() and not line.startswith("google/")]
 

@@ -117,7 +117,9 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         for certificate in revoked:
-            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now - _EARLY)
+            entry = (
+                x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now - _EARLY)
+            )
             builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
@@ -147,7 +149,9 @@ class Pki:
 
     def facility(self, code: str, workload: str = "") -> Pair:
         """Client certificate of a facility; `workload` overrides the path of its SPIFFE id, for tests."""
-        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(TRUST_DOMAIN + (workload or f"facility/{code}"))]
+        names: list[x509.GeneralName] = [
+            x509.UniformResourceIdentifier(TRUST_DOMAIN + (workload or f"facility/{code}"))
+        ]
         return self._tls(f"facility-{code}", f"facility {code}", names, [ExtendedKeyUsageOID.CLIENT_AUTH])
 
     def server(self, name: str) -> Pair:
@@ -180,13 +184,19 @@ class Pki:
         passphrase = x509.random_serial_number().to_bytes(20, "big").hex()
         passphrase_file = _private(self.folder / f"{stem}.passphrase", passphrase.encode())
         encryption = serialization.BestAvailableEncryption(passphrase.encode())
-        stored = pkcs12.serialize_key_and_certificates(stem.encode(), key, certificate, [self.signing_authority.certificate], encryption)
-        return SigningPair(pair.certificate, pair.private_key, _private(self.folder / f"{stem}.p12", stored), passphrase_file)
+        stored = pkcs12.serialize_key_and_certificates(
+            stem.encode(), key, certificate, [self.signing_authority.certificate], encryption
+        )
+        return SigningPair(
+            pair.certificate, pair.private_key, _private(self.folder / f"{stem}.p12", stored), passphrase_file
+        )
 
     def ed25519(self, name: str) -> Path:
         """A private Ed25519 key, PEM (PKCS#8)."""
         key = ed25519.Ed25519PrivateKey.generate()
-        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         return _private(self.folder / f"{name}.pem", pem)
 
     def _tls(
@@ -203,7 +213,9 @@ class Pki:
     def _write(self, stem: str, certificate: x509.Certificate, key: PrivateKey) -> Pair:
         path = self.folder / f"{stem}.crt"
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         return Pair(path, _private(self.folder / f"{stem}.key", pem))
 
 
@@ -221,7 +233,9 @@ def _private(path: Path, content: bytes) -> Path:
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    return x509.Name(
+        [x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    )
 
 
 def _usage(*, sign_certificates: bool = False, sign_documents: bool = False) -> x509.KeyUsage:

@@ -71,7 +71,17 @@ class PostgresServer:
         password_file.write_text(self._password, "utf-8")
         self._own()
         data = str(self._home / "data")
-        self._run("initdb", "-D", data, "-U", _SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password_file}", *_LOCALE, "--no-sync")
+        self._run(
+            "initdb",
+            "-D",
+            data,
+            "-U",
+            _SUPERUSER,
+            "--auth=scram-sha-256",
+            f"--pwfile={password_file}",
+            *_LOCALE,
+            "--no-sync",
+        )
         password_file.unlink()
         self.port = _free_port()
         self.restart()
@@ -156,7 +166,11 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [str(self._binaries / program), *arguments], capture_output=True, check=False, timeout=_START_SECONDS * 2, **self._as_user()
+            [str(self._binaries / program), *arguments],
+            capture_output=True,
+            check=False,
+            timeout=_START_SECONDS * 2,
+            **self._as_user(),
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stderr.decode('utf-8', 'replace')[-2000:]}")
@@ -166,7 +180,7 @@ class PostgresServer:
             return
         uid, gid = self._identity
         for folder, folders, files in os.walk(self._home):
-            for name in (folder, *(os.path.join(folder, one) for one in (*folders, *files))):
+            for name in (Path(folder), *(Path(folder) / one for one in (*folders, *files))):
                 os.chown(name, uid, gid, follow_symlinks=False)
 
     def _as_user(self) -> dict[str, Any]:

@@ -27,7 +27,8 @@ _RETRYABLE = frozenset({"40001", "40P01"})
 # Connection faults, resources exhausted, operator intervention: the database is not there for us now (PostgreSQL appendix A).
 _DOWN = ("08", "53", "57")
 _STATEMENT = re.compile(
-    r"^\s*(?:WITH\b.*?\)\s*)?(SELECT|INSERT|UPDATE|DELETE|COPY)\b(?:.*?\b(?:FROM|INTO|UPDATE)\s+|\s+)([a-z_][a-z0-9_]*)?", re.IGNORECASE | re.DOTALL
+    r"^\s*(?:WITH\b.*?\)\s*)?(SELECT|INSERT|UPDATE|DELETE|COPY)\b(?:.*?\b(?:FROM|INTO|UPDATE)\s+|\s+)([a-z_][a-z0-9_]*)?",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -104,7 +105,11 @@ def _state(error: DBAPIError) -> str:
 def _translated(error: DBAPIError) -> Exception:
     """DatabaseUnavailable for what a retry may mend; anything else is a bug and stays what it is."""
     state = _state(error)
-    down = error.connection_invalidated or state.startswith(_DOWN) or (not state and isinstance(error, OperationalError | InterfaceError))
+    down = (
+        error.connection_invalidated
+        or state.startswith(_DOWN)
+        or (not state and isinstance(error, OperationalError | InterfaceError))
+    )
     return DatabaseUnavailable() if down else error
 
 
@@ -123,7 +128,11 @@ def _trace_statements(engine: AsyncEngine) -> None:
         verb, table = names[statement]
         attributes = {"db.system.name": "postgresql", "db.operation.name": verb, "db.collection.name": table}
         connection.info["span"] = trace.get_tracer("lienthong").start_span(
-            f"{verb} {table}".strip(), kind=SpanKind.CLIENT, attributes=attributes, record_exception=False, set_status_on_exception=False
+            f"{verb} {table}".strip(),
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
         )
 
     @event.listens_for(engine.sync_engine, "after_cursor_execute")

@@ -25,7 +25,8 @@ class DeadlineRequired(DomainError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the call needs a deadline", violations=(FieldViolation("grpc-timeout", "a deadline is set", "DEADLINE_REQUIRED"),)
+            "the call needs a deadline",
+            violations=(FieldViolation("grpc-timeout", "a deadline is set", "DEADLINE_REQUIRED"),),
         )
 
 

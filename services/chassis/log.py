@@ -17,7 +17,7 @@ def set_level(level: str) -> None:
     _threshold = _LEVELS.get(level, 20)
 
 
-def event(name: str, *, level: str = "info", stream: TextIO | None = None, **fields: str | int | float | bool) -> None:
+def event(name: str, *, level: str = "info", stream: TextIO | None = None, **fields: str | float | bool) -> None:
     """Writes one line."""
     if _LEVELS[level] < _threshold:
         return

@@ -34,7 +34,9 @@ def upgrade(location: Path, owner_url: str) -> None:
 def configure(metadata: MetaData) -> None:
     """The whole of a role's `env.py`."""
     url: str = context.config.attributes["url"]
-    engine = create_engine(url, poolclass=NullPool, connect_args={"options": "-c lock_timeout=4000 -c statement_timeout=60000"})
+    engine = create_engine(
+        url, poolclass=NullPool, connect_args={"options": "-c lock_timeout=4000 -c statement_timeout=60000"}
+    )
     with engine.connect() as connection:
         connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))

@@ -14,8 +14,20 @@ from datetime import timedelta
 from uuid import UUID
 
 from alembic.operations import Operations
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, LargeBinary, MetaData, String, Table, text
-from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    text,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis import log
@@ -69,7 +81,7 @@ def _columns() -> list[Column[object]]:
         Column("topic", String(32), primary_key=True),
         # Order of commit is not order of sequence; within an aggregate the writer's row lock makes it so.
         Column("sequence", BigInteger, Identity(always=True), primary_key=True),
-        Column("id", PgUUID, nullable=False),
+        Column("id", postgresql.UUID, nullable=False),
         Column("aggregate", String(64), nullable=False),
         Column("payload", LargeBinary, nullable=False),
         Column("trace", String(64), nullable=False),
@@ -216,7 +228,10 @@ class Relay:
         async def work(connection: AsyncConnection) -> list[tuple[int, Message]]:
             found = await connection.execute(_CLAIM, values)
             rows = [
-                (int(row.sequence), Message(row.id, row.topic, row.aggregate, bytes(row.payload), row.trace, int(row.attempts)))
+                (
+                    int(row.sequence),
+                    Message(row.id, row.topic, row.aggregate, bytes(row.payload), row.trace, int(row.attempts)),
+                )
                 for row in found
             ]
             return sorted(rows, key=lambda row: row[0])
@@ -233,7 +248,9 @@ class Relay:
                 done.append(sequence)
             elif isinstance(outcome, Dead) or message.attempts >= self._attempts:
                 dead.append((sequence, outcome.reason[:_REASON]))
-                log.event("dead_letter", level="error", topic=self._topic, event_id=str(message.id), reason=outcome.reason)
+                log.event(
+                    "dead_letter", level="error", topic=self._topic, event_id=str(message.id), reason=outcome.reason
+                )
             else:
                 pause = min(0.2 * 2 ** min(message.attempts, 16), self._longest.total_seconds())
                 late.append((sequence, now + timedelta(seconds=random.uniform(pause / 2, pause))))  # noqa: S311 - jitter, not a secret
@@ -245,7 +262,11 @@ class Relay:
                 values = {"topic": self._topic, "sequences": [one[0] for one in late], "dues": [one[1] for one in late]}
                 await connection.execute(_DELAY, values)
             if dead:
-                values = {"topic": self._topic, "sequences": [one[0] for one in dead], "reasons": [one[1] for one in dead]}
+                values = {
+                    "topic": self._topic,
+                    "sequences": [one[0] for one in dead],
+                    "reasons": [one[1] for one in dead],
+                }
                 await connection.execute(_BURY, values)
 
         await self._database.write(work)

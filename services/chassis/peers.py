@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from lienthong.client.channel import channel_options
+from lienthong.client.errors import from_rpc_error
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from lienthong.client.channel import channel_options
-from lienthong.client.errors import from_rpc_error
 from services.chassis.call import CALL
 from services.chassis.deadline import child_timeout
 from services.chassis.errors import PeerRefused, PeerUnavailable
@@ -21,7 +21,12 @@ from services.chassis.settings import ServerSettings
 from services.chassis.telemetry import TRACEPARENT, traceparent
 
 _UNAVAILABLE = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.CANCELLED,
+    }
 )
 
 
@@ -49,7 +54,7 @@ async def channel(peer: PeerSettings, settings: ServerSettings) -> AsyncIterator
     try:
         yield opened
     finally:
-        await opened.close()
+        await opened.close(None)
 
 
 async def call_peer(
@@ -59,7 +64,11 @@ async def call_peer(
     role acts itself. Raises PeerUnavailable, or PeerRefused with the peer's reason."""
     path = getattr(method, "_method", b"").decode().lstrip("/")
     span = trace.get_tracer("lienthong").start_span(
-        path or name, kind=SpanKind.CLIENT, attributes={"rpc.system.name": "grpc"}, record_exception=False, set_status_on_exception=False
+        path or name,
+        kind=SpanKind.CLIENT,
+        attributes={"rpc.system.name": "grpc"},
+        record_exception=False,
+        set_status_on_exception=False,
     )
     token = otel_context.attach(trace.set_span_in_context(span))
     try:

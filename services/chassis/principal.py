@@ -117,7 +117,7 @@ def load_issuers(path: Path) -> dict[str, IssuerKeys]:
     raw = json.loads(path.read_text("utf-8"))
     return {
         issuer: IssuerKeys(
-            KeySet.import_key_set(cast(KeySetSerialization, entry["jwks"])),
+            KeySet.import_key_set(cast("KeySetSerialization", entry["jwks"])),
             frozenset(PrincipalKind(kind) for kind in entry["kinds"]),
         )
         for issuer, entry in raw.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -61,7 +60,14 @@ class Server:
         verifier = verifier or TokenVerifier(load_issuers(settings.token_issuers), settings.token_audience, clock)
         chain = Chain(
             api,
-            (Observe(telemetry), Deadline(), Workloads(access, _HEALTH), Principals(access, verifier), Validate(), Statuses()),
+            (
+                Observe(telemetry),
+                Deadline(),
+                Workloads(access, _HEALTH),
+                Principals(access, verifier),
+                Validate(),
+                Statuses(),
+            ),
             outside=_HEALTH,
         )
         self._server = grpc.aio.server(
@@ -111,7 +117,7 @@ class Server:
         if settings.ready_file is not None:
             partial = settings.ready_file.with_suffix(".part")
             partial.write_text(address, "utf-8")
-            os.replace(partial, settings.ready_file)
+            partial.replace(settings.ready_file)
         return address
 
     async def stop(self) -> None:

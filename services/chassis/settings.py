@@ -31,7 +31,7 @@ class ServerSettings:
     authority: Path
     token_issuers: Path
     listen: str = "127.0.0.1:0"
-    token_audience: str = "lienthong"
+    token_audience: str = "lienthong"  # noqa: S105 - a name
     ready_file: Path | None = None
     drain_seconds: float = 0.5
     grace_seconds: float = 5.0
@@ -75,7 +75,7 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
     value = _load(settings, environ, PREFIX, problems)
     if problems:
         raise SettingsError(problems)
-    return typing.cast(S, value)
+    return typing.cast("S", value)
 
 
 def _load(settings: type[Any], environ: Mapping[str, str], prefix: str, problems: list[str]) -> Any:
@@ -85,7 +85,7 @@ def _load(settings: type[Any], environ: Mapping[str, str], prefix: str, problems
         name = f"{prefix}_{field.name.upper()}"
         hint = hints[field.name]
         if is_dataclass(hint):
-            values[field.name] = _load(typing.cast(type[Any], hint), environ, name, problems)
+            values[field.name] = _load(typing.cast("type[Any]", hint), environ, name, problems)
         elif environ.get(name, "") != "":
             try:
                 values[field.name] = _parse(hint, environ[name])

@@ -81,7 +81,12 @@ class Telemetry:
             return NonRecordingSpan(remote)
         parent = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else Context()
         return self.tracer.start_span(
-            name, context=parent, kind=SpanKind.SERVER, attributes=dict(attributes), record_exception=False, set_status_on_exception=False
+            name,
+            context=parent,
+            kind=SpanKind.SERVER,
+            attributes=dict(attributes),
+            record_exception=False,
+            set_status_on_exception=False,
         )
 
     @contextmanager
@@ -90,7 +95,11 @@ class Telemetry:
         remote = parse_traceparent(parent) if parent else None
         under = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else None
         span = self.tracer.start_span(
-            name, context=under, attributes=dict(attributes or {}), record_exception=False, set_status_on_exception=False
+            name,
+            context=under,
+            attributes=dict(attributes or {}),
+            record_exception=False,
+            set_status_on_exception=False,
         )
         token = otel_context.attach(trace.set_span_in_context(span))
         try:

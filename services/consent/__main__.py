@@ -14,6 +14,7 @@ from lienthong.consent.v1 import (
     decision_service_pb2,
     decision_service_pb2_grpc,
 )
+
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7

@@ -5,7 +5,6 @@ The provider is a port: VNeID's relying-party interface is not public, so what d
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -130,8 +129,12 @@ class CibaApp:
             AUTH_REQ_ID: request.app_request,
             "authorization_details_sha256": details,
         }
-        same = all(hmac.compare_digest(str(claims.get(name, "")).encode(), value.encode()) for name, value in wanted.items())
-        timely = float(claims.get("exp", 0)) + leeway > now and float(claims.get("iat", now + 2 * leeway)) - leeway <= now
+        same = all(
+            hmac.compare_digest(str(claims.get(name, "")).encode(), value.encode()) for name, value in wanted.items()
+        )
+        timely = (
+            float(claims.get("exp", 0)) + leeway > now and float(claims.get("iat", now + 2 * leeway)) - leeway <= now
+        )
         if not same or not timely:
             raise IdAppUnavailable("the app's assertion is for something else")
         return str(claims.get("acr", ""))
@@ -150,7 +153,7 @@ class CibaApp:
                 body = await answer.content.read(_LARGEST_ANSWER)
                 fields = json.loads(body)
                 return answer.status, fields if isinstance(fields, dict) else {}
-        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
             raise IdAppUnavailable("the national ID app cannot be reached") from error
 
     def _client_assertion(self, audience: str) -> str:

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-
 from lienthong.consent.v1 import access_ledger_service_pb2, consent_pb2, decision_pb2, decision_service_pb2
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2
+
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.consent import model
 
@@ -27,10 +27,10 @@ def _pairs(members: type[E], prefix: str, numbers: Mapping[str, int]) -> tuple[d
 _PURPOSE, _PURPOSE_IN = _pairs(model.Purpose, "PURPOSE_OF_USE", dict(access_context_pb2.PurposeOfUse.items()))
 _BASIS, _BASIS_IN = _pairs(model.Basis, "LEGAL_BASIS", dict(access_context_pb2.LegalBasis.items()))
 _KIND, _KIND_IN = _pairs(model.Kind, "DOCUMENT_KIND", dict(document_kind_pb2.DocumentKind.items()))
-_STATE, _ = _pairs(model.ConsentState, "CONSENT_STATE", dict(consent_pb2.ConsentState.items()))
-_CHANNEL, _ = _pairs(model.Channel, "CONSENT_CHANNEL", dict(consent_pb2.ConsentChannel.items()))
-_REQUEST, _ = _pairs(model.RequestState, "CONSENT_REQUEST_STATE", dict(consent_pb2.ConsentRequestState.items()))
-_EFFECT, _ = _pairs(model.Effect, "EFFECT", dict(decision_pb2.Effect.items()))
+_STATE = _pairs(model.ConsentState, "CONSENT_STATE", dict(consent_pb2.ConsentState.items()))[0]
+_CHANNEL = _pairs(model.Channel, "CONSENT_CHANNEL", dict(consent_pb2.ConsentChannel.items()))[0]
+_REQUEST = _pairs(model.RequestState, "CONSENT_REQUEST_STATE", dict(consent_pb2.ConsentRequestState.items()))[0]
+_EFFECT = _pairs(model.Effect, "EFFECT", dict(decision_pb2.Effect.items()))[0]
 
 
 def resource_id(name: str, collection: str, field: str) -> UUID:
@@ -192,7 +192,9 @@ def queries_in(request: decision_service_pb2.DecideRequest) -> list[model.Query]
                 period=period_in(query.period),
                 method=query.method,
                 resources=tuple(query.resources),
-                evidence=tuple(model.TreatmentEvidence(evidence.type, evidence.resource) for evidence in query.evidence),
+                evidence=tuple(
+                    model.TreatmentEvidence(evidence.type, evidence.resource) for evidence in query.evidence
+                ),
                 reason=query.context.reason,
             )
         )

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from services.consent.model import Access, Consent, ConsentRequest, Decision, RequestState
 
-Decide = Callable[[Mapping[UUID, Sequence[Consent]], Mapping[UUID, tuple[int, bytes]]], Sequence[tuple[Decision, Access]]]
+Decide = Callable[
+    [Mapping[UUID, Sequence[Consent]], Mapping[UUID, tuple[int, bytes]]], Sequence[tuple[Decision, Access]]
+]
 """Given the consents and the ledger head (sequence, hash) of each person, the decisions with their ledger lines."""
 
 

@@ -10,6 +10,7 @@ from lienthong.consent.v1 import (
     decision_service_pb2,
     decision_service_pb2_grpc,
 )
+
 from services.chassis.call import current_call
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
@@ -39,7 +40,9 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
             principal,
             convert.resource_id(request.person, "persons", _PERSON),
             convert.terms_in(request.terms, "terms"),
-            uuid_from_request(f"{principal.facility}|RequestConsent", convert.uuid_of(request.request_id, "request_id")),
+            uuid_from_request(
+                f"{principal.facility}|RequestConsent", convert.uuid_of(request.request_id, "request_id")
+            ),
         )
         return consent_service_pb2.RequestConsentResponse(consent_request=convert.request_message(asked, self._clock()))
 
@@ -50,7 +53,9 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
         found = await self._service.get_request(
             current_call().principal, convert.resource_id(request.name, "consentRequests", "name")
         )
-        return consent_service_pb2.GetConsentRequestResponse(consent_request=convert.request_message(found, self._clock()))
+        return consent_service_pb2.GetConsentRequestResponse(
+            consent_request=convert.request_message(found, self._clock())
+        )
 
     async def ListConsentRequests(
         self, request: consent_service_pb2.ListConsentRequestsRequest, context: RpcContext
@@ -64,7 +69,8 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
         )
         token = encode_token((str(found[limit - 1].id),), request.person) if len(found) > limit else ""
         return consent_service_pb2.ListConsentRequestsResponse(
-            consent_requests=[convert.request_message(one, self._clock()) for one in found[:limit]], next_page_token=token
+            consent_requests=[convert.request_message(one, self._clock()) for one in found[:limit]],
+            next_page_token=token,
         )
 
     async def GrantConsent(

@@ -13,6 +13,7 @@ from lienthong.referrals.v1 import (
     slip_import_service_pb2,
     slip_import_service_pb2_grpc,
 )
+
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7

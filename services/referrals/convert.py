@@ -9,16 +9,17 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2
-
 from lienthong.referrals.v1 import appointment_pb2, referral_pb2, referral_service_pb2, slip_import_service_pb2
+
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.referrals import model
 from services.referrals.ports import AccessContext
 
 _STATE = {state: referral_pb2.ReferralState.Value(f"REFERRAL_STATE_{state.value}") for state in model.ReferralState}
-_STATE_IN = {number: state for state, number in _STATE.items()}
+_STATE_IN: dict[int, model.ReferralState] = {int(number): state for state, number in _STATE.items()}
 _APPOINTMENT = {
-    state: appointment_pb2.AppointmentState.Value(f"APPOINTMENT_STATE_{state.value}") for state in model.AppointmentState
+    state: appointment_pb2.AppointmentState.Value(f"APPOINTMENT_STATE_{state.value}")
+    for state in model.AppointmentState
 }
 _PAPER_NUMBER = 50
 
@@ -108,7 +109,10 @@ def appointment_message(appointment: model.Appointment) -> appointment_pb2.Appoi
 
 
 def slips_in(
-    request: slip_import_service_pb2.ImportSlipsRequest, at: datetime, holidays: frozenset[date], new_id: Callable[[], UUID]
+    request: slip_import_service_pb2.ImportSlipsRequest,
+    at: datetime,
+    holidays: frozenset[date],
+    new_id: Callable[[], UUID],
 ) -> list[model.Slip]:
     """The papers of a request; InvalidArgument naming every wrong field of every paper."""
     slips: list[model.Slip] = []
@@ -127,7 +131,9 @@ def slips_in(
                 number = slip.follow_up.slip_number[:_PAPER_NUMBER]
                 paper = model.Appointment(new_id(), number, person, document, slip.facility, day, at)
             else:
-                raise InvalidArgument.of(FieldViolation(f"{field}.slip", "a referral or a follow-up slip", "SLIP_MISSING"))
+                raise InvalidArgument.of(
+                    FieldViolation(f"{field}.slip", "a referral or a follow-up slip", "SLIP_MISSING")
+                )
             slips.append(model.Slip(event, paper))
         except InvalidArgument as error:
             wrong.extend(error.violations)

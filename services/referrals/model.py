@@ -105,9 +105,13 @@ class Referral:
             raise EtagMismatch("the referral has changed; read it again")
         state = self.state(step.today)
         if state is ReferralState.EXPIRED:
-            raise ReferralExpired("the referral's validity ran out", metadata={"valid_through": self.valid_through.isoformat()})
+            raise ReferralExpired(
+                "the referral's validity ran out", metadata={"valid_through": self.valid_through.isoformat()}
+            )
         if state not in states:
-            allowed = {ReferralState.SENT: "accept,registerArrival", ReferralState.ACCEPTED: "registerArrival"}.get(state, "")
+            allowed = {ReferralState.SENT: "accept,registerArrival", ReferralState.ACCEPTED: "registerArrival"}.get(
+                state, ""
+            )
             raise ReferralStateWrong(
                 "the state does not allow this", metadata={"state": state.value, "allowed_actions": allowed}
             )

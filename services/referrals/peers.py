@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import grpc
-
 from lienthong.consent.v1 import decision_pb2, decision_service_pb2, decision_service_pb2_grpc
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2
+
 from services.chassis.call import Call
 from services.chassis.peers import call_peer
 from services.referrals.model import Referral
@@ -26,7 +26,9 @@ class GrpcConsents:
         evidence = []
         facility = call.principal.facility
         if facility is not None and facility == referral.target:
-            evidence.append(decision_service_pb2.TreatmentEvidence(type="REFERRAL", resource=f"referrals/{referral.id}"))
+            evidence.append(
+                decision_service_pb2.TreatmentEvidence(type="REFERRAL", resource=f"referrals/{referral.id}")
+            )
         if facility is not None and facility == referral.source:
             document = f"documents/{referral.document}"
             evidence.append(decision_service_pb2.TreatmentEvidence(type="OWN_DOCUMENT", resource=document))

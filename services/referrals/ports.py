@@ -44,7 +44,14 @@ class Store(Protocol):
         """An appointment by id."""
 
     async def appointments(
-        self, *, organization: str | None, person: UUID | None, start: date | None, end: date | None, after: tuple[date, UUID] | None, limit: int
+        self,
+        *,
+        organization: str | None,
+        person: UUID | None,
+        start: date | None,
+        end: date | None,
+        after: tuple[date, UUID] | None,
+        limit: int,
     ) -> Sequence[Appointment]:
         """Appointments of a facility or of a person, by day and id."""
 

@@ -171,7 +171,7 @@ class PostgresStore:
             "content_sealed": seal(self._keyring, content, f"referral|{paper.id}".encode()).to_bytes(),
         }
 
-    def _referral_in(self, row: Mapping[str, Any]) -> Referral:
+    def _referral_in(self, row: Mapping[Any, Any]) -> Referral:
         content = Content()
         if "content_sealed" in row:
             sealed = sealed_from_bytes(bytes(row["content_sealed"]))
@@ -209,7 +209,7 @@ def _appointment_out(paper: Appointment) -> dict[str, Any]:
     }
 
 
-def _appointment_in(row: Mapping[str, Any]) -> Appointment:
+def _appointment_in(row: Mapping[Any, Any]) -> Appointment:
     return Appointment(
         id=row["id"],
         number=row["number"],

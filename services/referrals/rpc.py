@@ -14,6 +14,7 @@ from lienthong.referrals.v1 import (
     slip_import_service_pb2,
     slip_import_service_pb2_grpc,
 )
+
 from services.chassis.call import current_call
 from services.chassis.clock import Clock
 from services.chassis.paging import decode_token, encode_token, page_limit
@@ -58,7 +59,8 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
         )
         token = encode_token((str(found[limit - 1].id),), bound) if len(found) > limit else ""
         return referral_service_pb2.ListReferralsResponse(
-            referrals=[convert.referral_message(one, self._service.today()) for one in found[:limit]], next_page_token=token
+            referrals=[convert.referral_message(one, self._service.today()) for one in found[:limit]],
+            next_page_token=token,
         )
 
     async def AcceptReferral(
@@ -67,7 +69,9 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
         """Accepts a referral."""
         id = convert.resource_id(request.name, "referrals", "name")
         changed = await self._service.accept(current_call().principal, request.request_id, id, request.etag)
-        return referral_service_pb2.AcceptReferralResponse(referral=convert.referral_message(changed, self._service.today()))
+        return referral_service_pb2.AcceptReferralResponse(
+            referral=convert.referral_message(changed, self._service.today())
+        )
 
     async def RegisterArrival(
         self, request: referral_service_pb2.RegisterArrivalRequest, context: RpcContext
@@ -75,7 +79,9 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
         """Records an arrival."""
         id = convert.resource_id(request.name, "referrals", "name")
         changed = await self._service.register_arrival(current_call().principal, request.request_id, id, request.etag)
-        return referral_service_pb2.RegisterArrivalResponse(referral=convert.referral_message(changed, self._service.today()))
+        return referral_service_pb2.RegisterArrivalResponse(
+            referral=convert.referral_message(changed, self._service.today())
+        )
 
 
 class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceServicer):

@@ -51,7 +51,13 @@ class ReferralService:
         return found, ruling.decision
 
     async def list(
-        self, principal: Principal, incoming: bool, outgoing: bool, state: ReferralState | None, before: UUID | None, limit: int
+        self,
+        principal: Principal,
+        incoming: bool,
+        outgoing: bool,
+        state: ReferralState | None,
+        before: UUID | None,
+        limit: int,
     ) -> Sequence[Referral]:
         """The calling facility's worklist, newest first, without clinical text."""
         facility = principal.facility or ""
@@ -102,4 +108,6 @@ class ReferralService:
 
     @staticmethod
     def _concerns(principal: Principal, referral: Referral) -> bool:
-        return principal.facility in (referral.source, referral.target) or principal.person == f"persons/{referral.person}"
+        return (
+            principal.facility in (referral.source, referral.target) or principal.person == f"persons/{referral.person}"
+        )

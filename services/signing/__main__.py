@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from lienthong.client.tlog.checkpoint import Checkpoint, sign_checkpoint
 from lienthong.client.tlog.note import NoteSigner
 from lienthong.signing.v1 import (
@@ -19,6 +18,7 @@ from lienthong.signing.v1 import (
     verification_service_pb2,
     verification_service_pb2_grpc,
 )
+
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.lifecycle import Lifecycle

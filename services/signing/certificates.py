@@ -45,7 +45,9 @@ def load(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         certificate.extensions  # noqa: B018 - parses them, so that malformed ones show here
     except (ValueError, UnsupportedAlgorithm):
-        raise Finding(SubIndication.NO_SIGNING_CERTIFICATE_FOUND, "CERTIFICATE_UNREADABLE", "not a certificate") from None
+        raise Finding(
+            SubIndication.NO_SIGNING_CERTIFICATE_FOUND, "CERTIFICATE_UNREADABLE", "not a certificate"
+        ) from None
     return certificate
 
 
@@ -99,7 +101,9 @@ def check_purpose(certificate: x509.Certificate) -> None:
 def check_time(certificate: x509.Certificate, at: datetime) -> None:
     """Validity at a time; raises Finding."""
     if at < certificate.not_valid_before_utc:
-        raise Finding(SubIndication.OUT_OF_BOUNDS_NO_POE, "CERTIFICATE_NOT_YET_VALID", "the certificate is not valid yet")
+        raise Finding(
+            SubIndication.OUT_OF_BOUNDS_NO_POE, "CERTIFICATE_NOT_YET_VALID", "the certificate is not valid yet"
+        )
     if at > certificate.not_valid_after_utc:
         raise Finding(SubIndication.OUT_OF_BOUNDS_NO_POE, "CERTIFICATE_EXPIRED", "the certificate has expired")
 

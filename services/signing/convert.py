@@ -8,8 +8,8 @@ from enum import Enum
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-
 from lienthong.signing.v1 import trust_pb2, verdict_pb2, verification_service_pb2
+
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.signing.model import (
     POLICY_VERSION,

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from services.signing.model import Authority, Checkpoint, RevocationList, RevokedCertificate, SignerCertificate, TrustSnapshot
+from services.signing.model import (
+    Authority,
+    Checkpoint,
+    RevocationList,
+    RevokedCertificate,
+    SignerCertificate,
+    TrustSnapshot,
+)
 
 
 class TrustStore(Protocol):

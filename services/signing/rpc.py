@@ -10,6 +10,7 @@ from lienthong.signing.v1 import (
     verification_service_pb2,
     verification_service_pb2_grpc,
 )
+
 from services.chassis.call import current_call
 from services.chassis.server import RpcContext
 from services.signing import convert

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+)
 
 from services.chassis.migrations import NAMING
 
 METADATA = MetaData(naming_convention=NAMING)
 TIME = DateTime(timezone=True)
 
-trust_state = Table("trust_state", METADATA, Column("id", Integer, primary_key=True), Column("version", BigInteger, nullable=False))
+trust_state = Table(
+    "trust_state", METADATA, Column("id", Integer, primary_key=True), Column("version", BigInteger, nullable=False)
+)
 
 authority = Table(
     "authority",
@@ -55,7 +69,9 @@ revoked_certificate = Table(
     ForeignKeyConstraint(["issuer"], ["revocation_list.issuer"]),
 )
 
-log_state = Table("log_state", METADATA, Column("id", Integer, primary_key=True), Column("size", BigInteger, nullable=False))
+log_state = Table(
+    "log_state", METADATA, Column("id", Integer, primary_key=True), Column("size", BigInteger, nullable=False)
+)
 
 log_entry = Table(
     "log_entry",
@@ -81,4 +97,3 @@ log_checkpoint = Table(
     Column("note", String, nullable=False),
     Column("published_at", TIME, nullable=False),
 )
-

@@ -18,7 +18,11 @@ from lienthong.agent.session import Session
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--profile", type=click.Path(exists=True, dir_okay=False, path_type=Path), help=f"The facility's profile; else {ENVIRONMENT}.")
+@click.option(
+    "--profile",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"The facility's profile; else {ENVIRONMENT}.",
+)
 @click.option("--licence", default="", help="Act for the practitioner with this licence.")
 @click.option("--role", default="doctor", show_default=True, help="Role of the practitioner.")
 @click.pass_context

@@ -68,7 +68,7 @@ class Session:
         try:
             yield channel
         finally:
-            await channel.close()
+            await channel.close(None)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

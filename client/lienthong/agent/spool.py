@@ -78,7 +78,14 @@ class Spool:
                 " ON CONFLICT (document_id) DO UPDATE SET content_sha256 = excluded.content_sha256, state = excluded.state,"
                 " submission = excluded.submission, trace_id = excluded.trace_id, reason = excluded.reason",
                 [
-                    (entry.document_id, entry.content_sha256, entry.state.value, entry.submission, entry.trace_id, entry.reason)
+                    (
+                        entry.document_id,
+                        entry.content_sha256,
+                        entry.state.value,
+                        entry.submission,
+                        entry.trace_id,
+                        entry.reason,
+                    )
                     for entry in entries
                 ],
             )

@@ -58,7 +58,8 @@ def connect(
     """An asynchronous channel to `host:port`. `authority` is the CA bundle (PEM), certificate and key the facility's (PEM), `token` the access token or a
     function that returns a valid one; `server_name` is set when the certificate's name differs from the host. Every call needs a timeout."""
     credentials, options = _prepare(authority, certificate, private_key, token, server_name)
-    return grpc.aio.secure_channel(target, credentials, options=options, interceptors=[_TraceUnary(), _TraceStream()])
+    interceptors: list[Any] = [_TraceUnary(), _TraceStream()]
+    return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptors)
 
 
 def connect_sync(
@@ -88,7 +89,9 @@ def _prepare(
     if token is not None:
         fixed = token
         provide = (lambda: fixed) if isinstance(fixed, str) else fixed
-        credentials = grpc.composite_channel_credentials(credentials, grpc.metadata_call_credentials(_CallMetadata(provide)))
+        credentials = grpc.composite_channel_credentials(
+            credentials, grpc.metadata_call_credentials(_CallMetadata(provide))
+        )
     options = [
         *channel_options(),
         ("grpc.max_receive_message_length", LARGEST_MESSAGE),
@@ -112,11 +115,11 @@ def _traced(details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
     )
 
 
-class _TraceUnary(grpc.aio.UnaryUnaryClientInterceptor):
+class _TraceUnary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg] # generic in the stubs only
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         return await continuation(_traced(client_call_details), request)
 
 
-class _TraceStream(grpc.aio.StreamStreamClientInterceptor):
+class _TraceStream(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[type-arg] # generic in the stubs only
     async def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
         return await continuation(_traced(client_call_details), request_iterator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -130,7 +131,8 @@ def from_status(status: status_pb2.Status, trace_id: str = "") -> LienthongError
 def from_rpc_error(error: grpc.RpcError) -> LienthongError:
     """From what a stub raised, synchronous or not."""
     code: grpc.StatusCode = error.code()
-    headers = [*(error.trailing_metadata() or ()), *(error.initial_metadata() or ())]
+    known: Any = error  # the stubs know neither call nor aio error whole
+    headers = [*(known.trailing_metadata() or ()), *(known.initial_metadata() or ())]
     trace_id = next((str(value) for name in _TRACE_HEADERS for key, value in headers if key == name), "")
     for key, value in headers:
         if key == _DETAILS and isinstance(value, bytes):

@@ -49,7 +49,7 @@ class Interceptor(Protocol):
         """Does its part, and proceeds or refuses."""
 
 
-class Chain(grpc.aio.ServerInterceptor):
+class Chain(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # generic in the stubs only
     """Puts the interceptors around every handler of one API. What is known of a method is worked out once, at its first call."""
 
     def __init__(self, api: str, interceptors: Sequence[Interceptor], outside: frozenset[str] = frozenset()) -> None:
@@ -76,7 +76,7 @@ class Chain(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        behaviour: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         streams_responses = bool(handler.response_streaming)
         interceptors = tuple(
             one for one in self._interceptors if not (method in self._outside and getattr(one, "skips_outside", False))

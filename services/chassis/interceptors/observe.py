@@ -21,7 +21,9 @@ _DURATION = metrics.get_meter("lienthong").create_histogram(
     "rpc.server.call.duration", unit="s", description="Duration of inbound calls by method and code."
 )
 _QUIET = frozenset({"grpc.health.v1.Health/Check"})
-_SERVER_FAULTS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS})
+_SERVER_FAULTS = frozenset(
+    {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS}
+)
 
 
 class Observe:

@@ -88,5 +88,3 @@ def _forwarded(header: str) -> tuple[str | None, Workload | None]:
     except WorkloadInvalid:
         raise TokenInvalid("the forwarded client certificate names no workload") from None
     return elements.get("Hash"), workload
-
-

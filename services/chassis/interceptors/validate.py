@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.chassis.errors import FieldViolation, InvalidArgument
@@ -53,7 +52,7 @@ def check(message: Message) -> None:
         raise InvalidArgument.of(*missing)
 
 
-def _check_for(descriptor: Descriptor) -> Check | None:
+def _check_for(descriptor: Any) -> Check | None:
     """The check of a message type, built once; None when nothing in it can be missing."""
     name = descriptor.full_name
     if name in _CHECKS:
@@ -69,7 +68,7 @@ def _check_for(descriptor: Descriptor) -> Check | None:
     return _CHECKS[name]
 
 
-def _step(field: FieldDescriptor) -> Check | None:
+def _step(field: Any) -> Check | None:
     behaviours = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
     required = field_behavior_pb2.REQUIRED in behaviours
     inner = _check_for(field.message_type) if field.message_type is not None else None

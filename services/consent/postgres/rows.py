@@ -30,7 +30,7 @@ from services.consent.model import (
     TreatmentEvidence,
 )
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 
 
 def kinds_out(kinds: frozenset[Kind] | tuple[Kind, ...]) -> list[str]:
@@ -189,7 +189,10 @@ def decision_in(id: UUID, decided_at: datetime, content: Row) -> Decision:
                 for permission in ruling["permissions"]
             ),
             tuple((Kind(kind), reason) for kind, reason in ruling["withheld"]),
-            tuple(RuleResult(rule, Effect(effect), article, tuple(missing)) for rule, effect, article, missing in ruling["rules"]),
+            tuple(
+                RuleResult(rule, Effect(effect), article, tuple(missing))
+                for rule, effect, article, missing in ruling["rules"]
+            ),
             tuple(Change(*change) for change in ruling["would_change"]),
             ruling["policy_version"],
         ),

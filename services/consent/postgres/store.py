@@ -71,7 +71,11 @@ class PostgresStore:
         """A request by id."""
 
         async def work(connection: AsyncConnection) -> ConsentRequest | None:
-            row = (await connection.execute(select(consent_request).where(consent_request.c.id == id))).mappings().one_or_none()
+            row = (
+                (await connection.execute(select(consent_request).where(consent_request.c.id == id)))
+                .mappings()
+                .one_or_none()
+            )
             return None if row is None else self._request_in(row)
 
         return await self._database.read(work)
@@ -94,7 +98,11 @@ class PostgresStore:
         async def work(connection: AsyncConnection) -> Sequence[ConsentRequest]:
             due = (
                 select(consent_request.c.person_id, consent_request.c.id)
-                .where(consent_request.c.answer.is_(None), consent_request.c.next_poll_at <= at, consent_request.c.expires_at > at)
+                .where(
+                    consent_request.c.answer.is_(None),
+                    consent_request.c.next_poll_at <= at,
+                    consent_request.c.expires_at > at,
+                )
                 .order_by(consent_request.c.next_poll_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -200,11 +208,15 @@ class PostgresStore:
 
         async def work(connection: AsyncConnection) -> Sequence[Consent]:
             wanted = consent.c.person_id == person
-            return await self._consents(connection, wanted if before is None else wanted & (consent.c.id < before), limit)
+            return await self._consents(
+                connection, wanted if before is None else wanted & (consent.c.id < before), limit
+            )
 
         return await self._database.read(work)
 
-    async def _consents(self, connection: AsyncConnection, where: object, limit: int | None, assertions: bool = True) -> list[Consent]:
+    async def _consents(
+        self, connection: AsyncConnection, where: object, limit: int | None, assertions: bool = True
+    ) -> list[Consent]:
         joined = consent.outerjoin(
             consent_event,
             (consent_event.c.person_id == consent.c.person_id)
@@ -276,5 +288,3 @@ class PostgresStore:
             return [rows.access_in(row) for row in found.mappings()]
 
         return await self._database.read(work)
-
-

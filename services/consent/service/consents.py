@@ -65,9 +65,13 @@ def check_terms(terms: Terms, field: str) -> None:
     if not SHORTEST <= terms.duration <= LONGEST:
         wrong.append(FieldViolation(f"{field}.permission_duration", "1 minute to 365 days", "DURATION_OUT_OF_RANGE"))
     if terms.organization is None and terms.kinds & SENSITIVE:
-        wrong.append(FieldViolation(f"{field}.grantee", "a sensitive kind needs one named facility", "GRANTEE_TOO_WIDE"))
+        wrong.append(
+            FieldViolation(f"{field}.grantee", "a sensitive kind needs one named facility", "GRANTEE_TOO_WIDE")
+        )
     if terms.organization is None and terms.purpose is not Purpose.TREATMENT:
-        wrong.append(FieldViolation(f"{field}.grantee", "any treating facility is for TREATMENT only", "GRANTEE_TOO_WIDE"))
+        wrong.append(
+            FieldViolation(f"{field}.grantee", "any treating facility is for TREATMENT only", "GRANTEE_TOO_WIDE")
+        )
     period = terms.data_period
     if period.start is not None and period.end is not None and period.start >= period.end:
         wrong.append(FieldViolation(f"{field}.data_period", "start before end", "PERIOD_EMPTY"))
@@ -90,7 +94,9 @@ class ConsentService:
         if terms.organization != principal.facility:
             raise TermsNotAllowed(
                 "a facility asks for itself",
-                violations=(FieldViolation("terms.grantee.organization", "the calling facility", "GRANTEE_NOT_CALLER"),),
+                violations=(
+                    FieldViolation("terms.grantee.organization", "the calling facility", "GRANTEE_NOT_CALLER"),
+                ),
             )
         known = await self._store.request(id)
         if known is not None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from lienthong.client.tlog.merkle import frontier, leaf_hash, root_of
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.client.tlog.merkle import frontier, leaf_hash, root_of
 from services.chassis.database import Database
 from services.signing.errors import LogForked
 from services.signing.model import Checkpoint

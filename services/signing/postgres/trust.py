@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,8 +45,8 @@ class PostgresTrustStore:
         async def work(connection: AsyncConnection) -> TrustSnapshot:
             # One shared lock on the version row keeps every later statement at that version without a serializable transaction.
             version = (await connection.execute(select(trust_state.c.version).with_for_update(read=True))).scalar_one()
-            authorities = [_authority(row) for row in await connection.execute(select(authority))]
-            signers = [_signer(row) for row in await connection.execute(select(signer_certificate))]
+            authorities = [_authority(row) for row in (await connection.execute(select(authority))).mappings()]
+            signers = [_signer(row) for row in (await connection.execute(select(signer_certificate))).mappings()]
             lists = {
                 row.issuer: RevocationStatus(row.this_update, row.next_update)
                 for row in await connection.execute(
@@ -56,7 +57,9 @@ class PostgresTrustStore:
                 (row.issuer, row.serial): RevokedCertificate(row.serial, row.revoked_at, row.reason, row.invalid_since)
                 for row in await connection.execute(select(revoked_certificate))
             }
-            return TrustSnapshot(int(version), authorities, {signer.fingerprint: signer for signer in signers}, lists, revoked)
+            return TrustSnapshot(
+                int(version), authorities, {signer.fingerprint: signer for signer in signers}, lists, revoked
+            )
 
         return await self._database.write(work)
 
@@ -79,7 +82,7 @@ class PostgresTrustStore:
             if added.scalar_one_or_none() is not None:
                 await _raise_version(connection)
             found = await connection.execute(select(authority).where(authority.c.fingerprint == authority_.fingerprint))
-            return _authority(found.one())
+            return _authority(found.mappings().one())
 
         return await self._database.write(work)
 
@@ -87,8 +90,10 @@ class PostgresTrustStore:
         """Authorities in order of fingerprint."""
 
         async def work(connection: AsyncConnection) -> Sequence[Authority]:
-            wanted = select(authority).where(authority.c.fingerprint > after).order_by(authority.c.fingerprint).limit(limit)
-            return [_authority(row) for row in await connection.execute(wanted)]
+            wanted = (
+                select(authority).where(authority.c.fingerprint > after).order_by(authority.c.fingerprint).limit(limit)
+            )
+            return [_authority(row) for row in (await connection.execute(wanted)).mappings()]
 
         return await self._database.read(work)
 
@@ -112,7 +117,7 @@ class PostgresTrustStore:
             if added.scalar_one_or_none() is not None:
                 await _raise_version(connection)
             wanted = select(signer_certificate).where(signer_certificate.c.fingerprint == signer.fingerprint)
-            return _signer((await connection.execute(wanted)).one())
+            return _signer((await connection.execute(wanted)).mappings().one())
 
         return await self._database.write(work)
 
@@ -124,7 +129,7 @@ class PostgresTrustStore:
             if facility:
                 wanted = wanted.where(signer_certificate.c.facility == facility)
             ordered = wanted.order_by(signer_certificate.c.fingerprint).limit(limit)
-            return [_signer(row) for row in await connection.execute(ordered)]
+            return [_signer(row) for row in (await connection.execute(ordered)).mappings()]
 
         return await self._database.read(work)
 
@@ -138,7 +143,7 @@ class PostgresTrustStore:
                 .values(state=SignerState.SUSPENDED.value)
                 .returning(*signer_certificate.c)
             )
-            row = changed.one_or_none()
+            row = changed.mappings().one_or_none()
             if row is None:
                 return None
             await _raise_version(connection)
@@ -190,15 +195,17 @@ async def _raise_version(connection: AsyncConnection) -> None:
     await connection.execute(update(trust_state).values(version=trust_state.c.version + 1))
 
 
-def _authority(row: Row[tuple[object, ...]]) -> Authority:
-    found = row._mapping
+def _authority(found: Mapping[Any, Any]) -> Authority:
     return Authority(
-        found["fingerprint"], AuthorityKind(found["kind"]), found["certificate"], found["created_at"], found["expires_at"]
+        found["fingerprint"],
+        AuthorityKind(found["kind"]),
+        found["certificate"],
+        found["created_at"],
+        found["expires_at"],
     )
 
 
-def _signer(row: Row[tuple[object, ...]]) -> SignerCertificate:
-    found = row._mapping
+def _signer(found: Mapping[Any, Any]) -> SignerCertificate:
     return SignerCertificate(
         found["fingerprint"],
         found["facility"],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lienthong.client.tlog.merkle import consistency_path, inclusion_path, nodes_for_consistency, nodes_for_inclusion
 from lienthong.client.tlog.proof import TlogProof
+
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.signing.errors import CheckpointNotFound, TreeSizeOutOfRange
@@ -54,7 +55,9 @@ class LogService:
         if not 0 <= leaf_index < tree_size <= newest.size:
             raise TreeSizeOutOfRange(
                 "leaf_index < tree_size <= size of the newest checkpoint must hold",
-                violations=(FieldViolation("tree_size", f"more than leaf_index and at most {newest.size}", "OUT_OF_RANGE"),),
+                violations=(
+                    FieldViolation("tree_size", f"more than leaf_index and at most {newest.size}", "OUT_OF_RANGE"),
+                ),
             )
         nodes = await self._store.nodes([(0, leaf_index), *nodes_for_inclusion(leaf_index, tree_size)])
         return nodes[0, leaf_index], inclusion_path(leaf_index, tree_size, nodes)
@@ -65,7 +68,9 @@ class LogService:
         if not 1 <= old_size <= new_size <= newest.size:
             raise TreeSizeOutOfRange(
                 "1 <= old_size <= new_size <= size of the newest checkpoint must hold",
-                violations=(FieldViolation("new_size", f"at least old_size and at most {newest.size}", "OUT_OF_RANGE"),),
+                violations=(
+                    FieldViolation("new_size", f"at least old_size and at most {newest.size}", "OUT_OF_RANGE"),
+                ),
             )
         nodes = await self._store.nodes(nodes_for_consistency(old_size, new_size))
         return consistency_path(old_size, new_size, nodes)

@@ -91,7 +91,12 @@ class TrustService:
         except Finding as finding:
             raise _error(finding, "signer_certificate.certificate") from finding
         wanted = SignerCertificate(
-            certificates.fingerprint(certificate), facility, der, SignerState.ACTIVE, now, certificate.not_valid_after_utc
+            certificates.fingerprint(certificate),
+            facility,
+            der,
+            SignerState.ACTIVE,
+            now,
+            certificate.not_valid_after_utc,
         )
         kept = await self._store.add_signer(wanted)
         if kept.facility != facility:

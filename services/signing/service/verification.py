@@ -70,7 +70,9 @@ class VerificationService:
     async def judge(self, documents: Sequence[SignedDocument]) -> Sequence[Verdict]:
         """A verdict per document, 1 to 200. All of the batch's cryptography is one job of one worker thread."""
         if not 1 <= len(documents) <= LARGEST_BATCH:
-            raise InvalidArgument.of(FieldViolation("documents", f"1 to {LARGEST_BATCH} documents", "COUNT_OUT_OF_RANGE"))
+            raise InvalidArgument.of(
+                FieldViolation("documents", f"1 to {LARGEST_BATCH} documents", "COUNT_OUT_OF_RANGE")
+            )
         trust = await self._current()
         return await asyncio.to_thread(lambda: [self._judge(document, trust) for document in documents])
 
@@ -79,7 +81,9 @@ class VerificationService:
         if self._trust is None or self._trust.snapshot.version != version:
             snapshot = await self._store.snapshot()
             by_kind = {
-                kind: [x509.load_der_x509_certificate(one.certificate) for one in snapshot.authorities if one.kind is kind]
+                kind: [
+                    x509.load_der_x509_certificate(one.certificate) for one in snapshot.authorities if one.kind is kind
+                ]
                 for kind in AuthorityKind
             }
             self._trust = _Trust(snapshot, by_kind[AuthorityKind.ROOT], by_kind[AuthorityKind.INTERMEDIATE])
@@ -112,16 +116,22 @@ class VerificationService:
             block = BuildingBlock.CERTIFICATE_VALIDATION
             certificates.check_algorithms(certificate)
             certificates.check_purpose(certificate)
-            path = self._paths.find(certificate, trust.roots, trust.intermediates, document.received_at, trust.snapshot.version)
+            path = self._paths.find(
+                certificate, trust.roots, trust.intermediates, document.received_at, trust.snapshot.version
+            )
             certificates.check_time(certificate, document.received_at)
             block = BuildingBlock.ACCEPTANCE_VALIDATION
             _check_registered(signer_fingerprint, document.facility, trust.snapshot)
             revocation = _revocation(trust.snapshot, path.issuer, certificates.serial(certificate))
         except Finding as finding:
             failed = _BLOCK_OF.get(finding.sub_indication, block)
-            return _verdict(document, facts, path, signer_fingerprint, None, str(finding.sub_indication), finding.reason, failed)
+            return _verdict(
+                document, facts, path, signer_fingerprint, None, str(finding.sub_indication), finding.reason, failed
+            )
         sub, reason = _revocation_result(revocation, document)
-        return _verdict(document, facts, path, signer_fingerprint, revocation, sub, reason, BuildingBlock.CERTIFICATE_VALIDATION)
+        return _verdict(
+            document, facts, path, signer_fingerprint, revocation, sub, reason, BuildingBlock.CERTIFICATE_VALIDATION
+        )
 
 
 def _carried(document: SignedDocument) -> Sequence[bytes | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-
+from joserfc.jwk import ECKey
 from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import (
     access_ledger_service_pb2,
@@ -24,6 +24,7 @@ from lienthong.consent.v1 import (
     decision_service_pb2_grpc,
 )
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2
+
 from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
 from services.chassis.settings import TelemetrySettings
@@ -43,7 +44,7 @@ async def consent(
 ) -> AsyncIterator[Running]:
     """A running consent role. Its ID app is a port nobody listens on: these tests grant directly."""
     key = tmp_path / "client.jwk"
-    key.write_text('{"kty":"EC","crv":"P-256","x":"%s","y":"%s","d":"%s"}' % _jwk(), "utf-8")
+    key.write_text(json.dumps(ECKey.generate_key("P-256").as_dict(private=True)), "utf-8")
     jwks = tmp_path / "jwks.json"
     jwks.write_text(json.dumps(identities.issuer.jwks), "utf-8")
     settings = Settings(
@@ -57,13 +58,6 @@ async def consent(
         yield running
 
 
-def _jwk() -> tuple[str, str, str]:
-    from joserfc.jwk import ECKey
-
-    fields = ECKey.generate_key("P-256").as_dict(private=True)
-    return str(fields["x"]), str(fields["y"]), str(fields["d"])
-
-
 def terms(organization: str = READER, kinds: list[int] | None = None, days: int = 30) -> consent_pb2.ConsentTerms:
     return consent_pb2.ConsentTerms(
         purpose=access_context_pb2.PURPOSE_OF_USE_TREATMENT,
@@ -73,14 +67,18 @@ def terms(organization: str = READER, kinds: list[int] | None = None, days: int 
     )
 
 
-async def grant(consent: Running, person: str, wanted: consent_pb2.ConsentTerms, request_id: str = "") -> consent_pb2.Consent:
+async def grant(
+    consent: Running, person: str, wanted: consent_pb2.ConsentTerms, request_id: str = ""
+) -> consent_pb2.Consent:
     async with consent.as_citizen(person) as channel:
         stub = consent_service_pb2_grpc.ConsentServiceStub(channel)
         request = consent_service_pb2.GrantConsentRequest(request_id=request_id or str(uuid.uuid4()), terms=wanted)
         return (await stub.GrantConsent(request, timeout=5)).consent
 
 
-async def decide(consent: Running, person: str, facility: str = READER, kinds: list[int] | None = None) -> decision_pb2.Decision:
+async def decide(
+    consent: Running, person: str, facility: str = READER, kinds: list[int] | None = None
+) -> decision_pb2.Decision:
     token = consent.identities.token(PrincipalKind.FACILITY, facility=facility)
     forwarded = consent.identities.metadata(token, facility)
     query = decision_service_pb2.DecisionQuery(
@@ -109,7 +107,11 @@ async def test_without_consent_nothing_is_permitted_and_the_attempt_is_on_the_le
     assert decision.effect == decision_pb2.EFFECT_DENY
     assert [change.code for change in decision.would_change] == ["OBTAIN_CONSENT"]
     (line,) = await accesses(consent, person)
-    assert (line.effect, line.organization, line.decision) == (decision_pb2.EFFECT_DENY, f"organizations/{READER}", decision.name)
+    assert (line.effect, line.organization, line.decision) == (
+        decision_pb2.EFFECT_DENY,
+        f"organizations/{READER}",
+        decision.name,
+    )
 
 
 async def test_consent_permits_its_kinds_to_its_facility_and_a_withdrawal_stops_the_next_read(consent: Running) -> None:
@@ -164,9 +166,9 @@ async def test_another_citizen_sees_neither_ledger_nor_consents(consent: Running
     person, stranger = f"persons/{uuid7()}", f"persons/{uuid7()}"
     await grant(consent, person, terms())
     async with consent.as_citizen(stranger) as channel:
+        stub = access_ledger_service_pb2_grpc.AccessLedgerServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            request = access_ledger_service_pb2.ListAccessesRequest(person=person)
-            await access_ledger_service_pb2_grpc.AccessLedgerServiceStub(channel).ListAccesses(request, timeout=5)
+            await stub.ListAccesses(access_ledger_service_pb2.ListAccessesRequest(person=person), timeout=5)
     assert from_rpc_error(caught.value).reason == "NOT_THE_PERSON"
 
 

@@ -29,7 +29,13 @@ def consent() -> None:
 
 @consent.command()
 @click.argument("person")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(sorted(_KINDS)), help="Kind of content; all but sensitive ones when not given.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(sorted(_KINDS)),
+    help="Kind of content; all but sensitive ones when not given.",
+)
 @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True)
 @click.option("--wait", type=float, default=0.0, help="Seconds to wait for the citizen's answer.")
 @click.pass_obj
@@ -59,4 +65,6 @@ def request(session: Session, person: str, kinds: tuple[str, ...], days: int, wa
         return found
 
     found = call(session, work)
-    click.echo(f"{consent_pb2.ConsentRequestState.Name(found.state).removeprefix('CONSENT_REQUEST_STATE_')} {found.consent}".rstrip())
+    click.echo(
+        f"{consent_pb2.ConsentRequestState.Name(found.state).removeprefix('CONSENT_REQUEST_STATE_')} {found.consent}".rstrip()
+    )

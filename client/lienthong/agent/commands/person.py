@@ -30,7 +30,7 @@ _SEXES = {
 def birth_date(text: str) -> date_pb2.Date:
     """`1990`, `1990-05` or `1990-05-17` as a date with zero for unknown parts."""
     parts = [int(part) for part in text.split("-")]
-    year, month, day = (parts + [0, 0])[:3]
+    year, month, day = [*parts, 0, 0][:3]
     return date_pb2.Date(year=year, month=month, day=day)
 
 
@@ -41,7 +41,12 @@ def person() -> None:
 
 @person.command()
 @click.option("--type", "kind", type=click.Choice(sorted(_TYPES)), default="citizen-id", show_default=True)
-@click.option("--number", prompt=True, hide_input=False, help="The number; prompted for, so that it stays out of the shell's history.")
+@click.option(
+    "--number",
+    prompt=True,
+    hide_input=False,
+    help="The number; prompted for, so that it stays out of the shell's history.",
+)
 @click.option("--name", prompt=True, help="Name as on the card.")
 @click.option("--born", prompt=True, help="1990-05-17, 1990-05 or 1990.")
 @click.option("--sex", type=click.Choice(sorted(_SEXES)), default=None)
@@ -51,7 +56,9 @@ def find(session: Session, kind: str, number: str, name: str, born: str, sex: st
     query = person_service_pb2.PersonQuery(
         identifiers=[identifier_pb2.Identifier(type=_TYPES[kind], value=number)],
         demographics=person_pb2.Demographics(
-            human_name=human_name_pb2.HumanName(text=name), birth_date=birth_date(born), sex=_SEXES[sex] if sex else None
+            human_name=human_name_pb2.HumanName(text=name),
+            birth_date=birth_date(born),
+            sex=_SEXES[sex] if sex else administrative_sex_pb2.ADMINISTRATIVE_SEX_UNSPECIFIED,
         ),
     )
 

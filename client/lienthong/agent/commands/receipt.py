@@ -61,8 +61,14 @@ def get(session: Session, submission: str, out: Path | None, wait: float) -> Non
 
 @receipt.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The signed document it is for.")
-@click.option("--policy", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust file; else that of the profile.")
+@click.option(
+    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The signed document it is for."
+)
+@click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Trust file; else that of the profile.",
+)
 @click.pass_obj
 def verify(session: Session, file: Path, document: Path | None, policy: Path | None) -> None:
     """Checks the receipt in FILE offline. Fails with the name of what is wrong."""

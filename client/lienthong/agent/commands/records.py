@@ -29,8 +29,12 @@ def _context(basis: str, reason: str) -> access_context_pb2.AccessContext:
     )
 
 
-_basis = click.option("--basis", type=click.Choice(sorted(_BASES)), default="consent", show_default=True, help="Legal ground.")
-_reason = click.option("--reason", default="", help="Your own reference for the citizen's ledger; never a name or number.")
+_basis = click.option(
+    "--basis", type=click.Choice(sorted(_BASES)), default="consent", show_default=True, help="Legal ground."
+)
+_reason = click.option(
+    "--reason", default="", help="Your own reference for the citizen's ledger; never a name or number."
+)
 
 
 @click.group()
@@ -52,13 +56,19 @@ def list_(session: Session, person: str, basis: str, reason: str) -> None:
 
     answer = call(session, work)
     for document in answer.documents:
-        click.echo(f"{document.name}\t{document.organization}\t{document.receive_time.ToJsonString()}\t{document.content_sha256}")
+        click.echo(
+            f"{document.name}\t{document.organization}\t{document.receive_time.ToJsonString()}\t{document.content_sha256}"
+        )
     _disclosure(answer.disclosure)
 
 
 @records.command()
 @click.argument("name")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the original bytes; receipt and signatures go beside it.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the original bytes; receipt and signatures go beside it.",
+)
 @_basis
 @_reason
 @click.pass_obj
@@ -68,7 +78,9 @@ def get(session: Session, name: str, out: Path | None, basis: str, reason: str) 
         book = document_service_pb2.GetHealthBookRequest(person=name, context=_context(basis, reason), page_size=200)
 
         async def read(channel: grpc.aio.Channel) -> document_service_pb2.GetHealthBookResponse:
-            return await document_service_pb2_grpc.DocumentServiceStub(channel).GetHealthBook(book, timeout=CALL_SECONDS)
+            return await document_service_pb2_grpc.DocumentServiceStub(channel).GetHealthBook(
+                book, timeout=CALL_SECONDS
+            )
 
         answer = call(session, read)
         _write(answer.health_book, out)
@@ -86,7 +98,9 @@ def get(session: Session, name: str, out: Path | None, basis: str, reason: str) 
     for number, signature in enumerate(found.signed_content.signatures):
         out.with_name(f"{out.name}{f'.{number}' if number else ''}.p7s").write_bytes(signature.content)
     if found.signed_content.HasField("receipt"):
-        out.with_name(out.name + ".receipt.json").write_text(receipt_of(found.signed_content.receipt).to_json(), "utf-8")
+        out.with_name(out.name + ".receipt.json").write_text(
+            receipt_of(found.signed_content.receipt).to_json(), "utf-8"
+        )
     click.echo(f"{out}  sha256 {found.document.content_sha256}")
     _disclosure(found.disclosure)
 

@@ -15,7 +15,9 @@ from lienthong.agent.signing.xmldsig import sign_envelope
 @click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the signed documents.")
-@click.option("--detached", is_flag=True, help="CMS signature beside the unchanged document instead of XMLDSig inside it.")
+@click.option(
+    "--detached", is_flag=True, help="CMS signature beside the unchanged document instead of XMLDSig inside it."
+)
 @click.pass_obj
 def sign(session: Session, source: Path, out: Path, detached: bool) -> None:
     """Signs SOURCE, an XML document or a folder of them."""

@@ -117,7 +117,9 @@ def status(session: Session, document_id: str | None) -> None:
     submission = call(session, work)
     if submission is None:
         raise click.ClickException(f"{document_id}: the system has no such document of this facility")
-    click.echo(f"{submission.name}  {submission_pb2.SubmissionState.Name(submission.state).removeprefix('SUBMISSION_STATE_')}")
+    click.echo(
+        f"{submission.name}  {submission_pb2.SubmissionState.Name(submission.state).removeprefix('SUBMISSION_STATE_')}"
+    )
     for change in submission.history:
         state = submission_pb2.SubmissionState.Name(change.state).removeprefix("SUBMISSION_STATE_")
         extra = " ".join(part for part in (change.destination, change.reason) if part)
@@ -125,6 +127,8 @@ def status(session: Session, document_id: str | None) -> None:
     for finding in submission.findings:
         click.echo(f"  finding {finding.table}[{finding.row}].{finding.field}: {finding.rule} {finding.reason}")
     if submission.HasField("rejection"):
-        click.echo(f"  rejected {submission.rejection.reason}: {submission.rejection.field}: {submission.rejection.description}")
+        click.echo(
+            f"  rejected {submission.rejection.reason}: {submission.rejection.field}: {submission.rejection.description}"
+        )
     if submission.receipt.tlog_proof:
         spool.keep_receipt(submission.name, receipt_of(submission.receipt))

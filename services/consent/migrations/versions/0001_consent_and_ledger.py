@@ -56,7 +56,9 @@ def upgrade() -> None:
         sa.Column("next_poll_at", time, nullable=False),
     )
     op.create_index("ix_consent_request_id", "consent_request", ["id"])
-    op.create_index("ix_consent_request_due", "consent_request", ["next_poll_at"], postgresql_where=sa.text("answer IS NULL"))
+    op.create_index(
+        "ix_consent_request_due", "consent_request", ["next_poll_at"], postgresql_where=sa.text("answer IS NULL")
+    )
     op.create_table(
         "decision",
         sa.Column("person_id", UUID, primary_key=True),

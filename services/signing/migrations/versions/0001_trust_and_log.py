@@ -13,7 +13,11 @@ down_revision = None
 
 def upgrade() -> None:
     time = sa.DateTime(timezone=True)
-    op.create_table("trust_state", sa.Column("id", sa.Integer, primary_key=True), sa.Column("version", sa.BigInteger, nullable=False))
+    op.create_table(
+        "trust_state",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
     op.execute("INSERT INTO trust_state (id, version) VALUES (1, 0)")
     op.create_table(
         "authority",
@@ -49,7 +53,9 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(32), nullable=False),
         sa.Column("invalid_since", time),
     )
-    op.create_table("log_state", sa.Column("id", sa.Integer, primary_key=True), sa.Column("size", sa.BigInteger, nullable=False))
+    op.create_table(
+        "log_state", sa.Column("id", sa.Integer, primary_key=True), sa.Column("size", sa.BigInteger, nullable=False)
+    )
     op.execute("INSERT INTO log_state (id, size) VALUES (1, 0)")
     op.create_table(
         "log_entry",

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lienthong.client.tlog.merkle import (
     EMPTY_ROOT,
     LARGEST_SIZE,

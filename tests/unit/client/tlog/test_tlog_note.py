@@ -8,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lienthong.client.tlog.checkpoint import (
     Checkpoint,
     CheckpointMalformed,

@@ -8,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lienthong.client.tlog.checkpoint import Cosigner
 from lienthong.client.tlog.note import NoteSigner
 from lienthong.client.tlog.policy import PolicyInvalid, TrustPolicy, load_policy

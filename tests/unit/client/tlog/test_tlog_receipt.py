@@ -13,7 +13,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from lienthong.client.tlog.checkpoint import Checkpoint, Cosigner, sign_checkpoint
 from lienthong.client.tlog.merkle import CompactRange, Node, inclusion_path, leaf_hash
 from lienthong.client.tlog.note import NoteSigner, sign_note
