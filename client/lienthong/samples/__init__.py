@@ -8,4 +8,14 @@ from lienthong.samples.facilities import BY_CODE, FACILITIES, CareLevel, Facilit
 from lienthong.samples.generator import Episode, Generator
 from lienthong.samples.people import Address, Person
 
-__all__ = ["BROKEN_KINDS", "BY_CODE", "FACILITIES", "Address", "CareLevel", "Episode", "Facility", "Generator", "Person"]
+__all__ = [
+    "BROKEN_KINDS",
+    "BY_CODE",
+    "FACILITIES",
+    "Address",
+    "CareLevel",
+    "Episode",
+    "Facility",
+    "Generator",
+    "Person",
+]

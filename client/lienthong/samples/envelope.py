@@ -24,9 +24,7 @@ _SHAPES: Mapping[str, tuple[str, ...]] = {
 }
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>'
 # Hospital systems built on one common library declare these on the root; canonicalisation must carry them.
-_SCHEMA_NAMES = (
-    ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
-)
+_SCHEMA_NAMES = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
 
 
 def table_xml(spec: str, table: str, rows: Sequence[Row]) -> bytes:
@@ -45,7 +43,9 @@ def table_xml(spec: str, table: str, rows: Sequence[Row]) -> bytes:
     return f"{_DECLARATION}<{root}><{group}>{listed}</{group}></{root}>".encode()
 
 
-def envelope_xml(facility: str, created_on: str, tables: Sequence[tuple[str, bytes]], *, schema_names: bool = False) -> bytes:
+def envelope_xml(
+    facility: str, created_on: str, tables: Sequence[tuple[str, bytes]], *, schema_names: bool = False
+) -> bytes:
     """Write the unsigned outer document; CHUKYDONVI is empty and last, where the signature goes."""
     files = "".join(
         f"<FILEHOSO><LOAIHOSO>{name}</LOAIHOSO><NOIDUNGFILE>{base64.b64encode(content).decode()}</NOIDUNGFILE></FILEHOSO>"

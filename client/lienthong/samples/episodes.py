@@ -1,4 +1,6 @@
-"""One episode of care as the rows of the national tables: what was found, done, given and decided, consistent across tables."""
+"""One episode of care as the rows of the national tables: what was found, done, given and decided, consistent across
+tables.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,8 @@ def draw_visit(random: Random, plan: Plan, conditions: Sequence[Mapping[str, Any
 
 def _local_number(plan: Plan) -> str:
     """MA_BN: the same person has the same number at the same facility."""
-    digits = Random(f"{plan.person.citizen_number}|{plan.person.full_name}|{plan.facility.code}")
+    # Seeded by the person, so nothing has to remember the number; sample data is not secret.
+    digits = Random(f"{plan.person.citizen_number}|{plan.person.full_name}|{plan.facility.code}")  # noqa: S311
     return f"{plan.facility.code[:2]}{digits.randrange(10**8):08d}"
 
 
@@ -116,7 +119,7 @@ def drug_rows(random: Random, visit: Visit) -> list[Row]:
     for number, key in enumerate(chosen, 1):
         drug = by_key("drugs")[key]
         intake, times, days = int(drug["per_intake"]), int(drug["times"]), int(drug["days"])
-        quantity = intake * times * days
+        quantity, unit = intake * times * days, drug["unit"]
         ordered = moment(visit.began + timedelta(minutes=35 + number))
         rows.append(
             {
@@ -125,11 +128,11 @@ def drug_rows(random: Random, visit: Visit) -> list[Row]:
                 "MA_THUOC": drug["code"],
                 "MA_NHOM": "4",
                 "TEN_THUOC": drug["name"],
-                "DON_VI_TINH": drug["unit"],
+                "DON_VI_TINH": unit,
                 "HAM_LUONG": drug["strength"],
                 "DUONG_DUNG": drug["route"],
                 "DANG_BAO_CHE": drug["form"],
-                "LIEU_DUNG": f"{intake} {drug['unit']}/lần * {times} lần/ngày * {days} ngày [{intake * times} {drug['unit']}/ngày]",
+                "LIEU_DUNG": f"{intake} {unit}/lần * {times} lần/ngày * {days} ngày [{intake * times} {unit}/ngày]",
                 "CACH_DUNG": drug["directions"],
                 "SO_DANG_KY": drug["registration"],
                 "TT_THAU": f"1{random.randrange(100, 999)}/QĐ-BV;G1;N{random.randrange(1, 5)};{visit.plan.ended.year}",
@@ -317,12 +320,17 @@ def head_number(visit: Visit) -> str:
 
 def course_rows(random: Random, visit: Visit) -> list[Row]:
     """XML5: one entry a day of a stay."""
-    rows = []
+    rows: list[Row] = []
     for number in range(1, visit.days + 1):
         at = visit.began if number == 1 else (visit.began + timedelta(days=number - 1)).replace(hour=8, minute=15)
         pulse, pressure = random.randrange(70, 98), random.randrange(105, 145)
-        vital = f"Mạch {pulse} lần/phút, huyết áp {pressure}/{pressure - 45} mmHg, nhịp thở {random.randrange(16, 24)} lần/phút."
-        text = visit.condition["signs"] if number == 1 else "Người bệnh tỉnh, tiếp xúc tốt, đỡ hơn hôm trước, ăn uống được."
+        breaths = random.randrange(16, 24)
+        vital = f"Mạch {pulse} lần/phút, huyết áp {pressure}/{pressure - 45} mmHg, nhịp thở {breaths} lần/phút."
+        text = (
+            visit.condition["signs"]
+            if number == 1
+            else "Người bệnh tỉnh, tiếp xúc tốt, đỡ hơn hôm trước, ăn uống được."
+        )
         rows.append(
             {
                 "MA_LK": visit.key,

@@ -1,4 +1,6 @@
-"""The facilities of the sample world: three levels, four regions. Names and codes are invented; the first two digits are true (63 list)."""
+"""The facilities of the sample world: three levels, four regions. Names and codes are invented; the first two digits
+are true (63 list).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class CareLevel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Facility:
-    """A facility: MA_CSKCB, its name, its level, its province in the list of 63 and in that of 34, and where it refers to."""
+    """A facility: MA_CSKCB, its name, its level, its province in the list of 63 and in that of 34, and where it refers
+    to.
+    """
 
     code: str
     name: str

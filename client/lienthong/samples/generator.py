@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta, timezone
 from random import Random
 
 from lienthong.samples.broken import Breaker
@@ -14,9 +14,11 @@ from lienthong.samples.papers import discharge_row, follow_up_row, record_row, r
 from lienthong.samples.people import Person, draw_person
 from lienthong.samples.resources import conditions
 
+# Viet Nam keeps UTC+7 all year; the format carries local time.
+VIETNAM = timezone(timedelta(hours=7))
 _SPECS = ("4750", "3176")
 # First day of each version's shape, and how many days after it episodes may end.
-_WINDOWS = {"4750": (datetime(2024, 7, 1), 183), "3176": (datetime(2025, 1, 1), 363)}
+_WINDOWS = {"4750": (datetime(2024, 7, 1, tzinfo=VIETNAM), 183), "3176": (datetime(2025, 1, 1, tzinfo=VIETNAM), 363)}
 _KINDS = {
     "XML1": "ENCOUNTER_SUMMARY",
     "XML2": "PRESCRIPTION",
@@ -32,7 +34,9 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """An unsigned document. `kinds` are names of `lienthong.type.v1.DocumentKind` in table order; `ended` is Vietnamese local time."""
+    """An unsigned document. `kinds` are names of `lienthong.type.v1.DocumentKind` in table order; `ended` is
+    Vietnamese local time.
+    """
 
     document_id: str
     content: bytes
@@ -48,7 +52,7 @@ class Generator:
     """Draws fictitious persons, their episodes, and broken documents. Not for use from two threads at once."""
 
     def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
+        self._random = Random(seed)  # noqa: S311  # sample data, to be repeatable and not secret
 
     def person(self) -> Person:
         """Draw a person."""
@@ -66,15 +70,18 @@ class Generator:
     ) -> Episode:
         """Draw an episode of `person` (else a new one) at `facility` (code or object, else any of the sample's).
 
-        `referral_to` is the code of the facility the person is sent to, which adds XML13; `follow_up` adds XML14. Without identifier the
-        document has neither citizen number nor card nor phone. `ended` is the end of the episode in Vietnamese local time; by
-        default a day in which `spec` was in force, after the person's birth. Raises ValueError for an unknown spec or facility code, and
+        `referral_to` is the code of the facility the person is sent to, which adds XML13; `follow_up` adds
+        XML14. Without identifier the
+        document has neither citizen number nor card nor phone. `ended` is the end of the episode in Vietnamese
+        local time; by
+        default a day in which `spec` was in force, after the person's birth. Raises ValueError for an unknown
+        spec or facility code, and
         when the person was born after the end.
         """
         if spec not in _SPECS:
             raise ValueError(f"spec must be one of {_SPECS}, not {spec!r}")
         place = self._facility(facility)
-        end = ended.replace(second=0, microsecond=0, tzinfo=None) if ended is not None else self._end(spec, person)
+        end = self._end(spec, person) if ended is None else _local(ended)
         patient = person or self._born_before(end)
         if patient.birth >= (end - timedelta(days=15)).date():
             raise ValueError("the person was born after the episode, or too shortly before its end")
@@ -83,7 +90,7 @@ class Generator:
 
     def broken(self, kind: str) -> bytes:
         """Return a document that is broken in the named way; see `broken.KINDS`. Raises ValueError for another name."""
-        return Breaker(self._random, lambda: self.episode()).document(kind)
+        return Breaker(self._random, self.episode).document(kind)
 
     def _facility(self, facility: Facility | str | None) -> Facility:
         if facility is None:
@@ -97,11 +104,13 @@ class Generator:
     def _end(self, spec: str, person: Person | None) -> datetime:
         start, days = _WINDOWS[spec]
         if person is not None:
-            born = datetime(person.birth.year, person.birth.month, person.birth.day) + timedelta(days=30)
+            born = datetime.combine(person.birth, time(), VIETNAM) + timedelta(days=30)
             days, start = days - max((born - start).days, 0), max(start, born)
         if days < 1:
             raise ValueError(f"the person was born too late for an episode of {spec}")
-        return start + timedelta(days=self._random.randrange(days), hours=self._random.randrange(13, 17), minutes=self._random.randrange(60))
+        return start + timedelta(
+            days=self._random.randrange(days), hours=self._random.randrange(13, 17), minutes=self._random.randrange(60)
+        )
 
     def _born_before(self, end: datetime) -> Person:
         while True:
@@ -144,3 +153,9 @@ class Generator:
             kinds=tuple(_KINDS[table] for table in rows),
             tables=tuple(rows),
         )
+
+
+def _local(at: datetime) -> datetime:
+    """A time without an offset is Vietnamese already; the format has minutes only."""
+    local = at.replace(tzinfo=VIETNAM) if at.tzinfo is None else at.astimezone(VIETNAM)
+    return local.replace(second=0, microsecond=0)

@@ -1,4 +1,6 @@
-"""The arithmetic of a claim (domain page §2.4): every row adds up, and the totals of XML1 are the sums of XML2 and XML3."""
+"""The arithmetic of a claim (domain page §2.4): every row adds up, and the totals of XML1 are the sums of XML2 and
+XML3.
+"""
 
 from __future__ import annotations
 

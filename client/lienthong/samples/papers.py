@@ -1,4 +1,6 @@
-"""The papers that go with an episode: discharge (XML7), record summary (XML8), referral (XML13), follow-up slip (XML14)."""
+"""The papers that go with an episode: discharge (XML7), record summary (XML8), referral (XML13), follow-up slip
+(XML14).
+"""
 
 from __future__ import annotations
 
@@ -50,16 +52,24 @@ def record_row(visit: Visit, summary: Row, results: Sequence[Row]) -> Row:
     }
 
 
-def referral_row(random: Random, visit: Visit, summary: Row, results: Sequence[Row], services: Sequence[Row], drugs: Sequence[Row]) -> Row:
-    """XML13 with the field names of the version: 3176 renames from, to and state, and drops the names of services and drugs."""
+def referral_row(
+    random: Random, visit: Visit, summary: Row, results: Sequence[Row], services: Sequence[Row], drugs: Sequence[Row]
+) -> Row:
+    """XML13 with the field names of the version: 3176 renames from, to and state, and drops the names of services and
+    drugs.
+    """
     number = f"{visit.plan.facility.code}/{visit.serial}"
     row = {
         "MA_LK": visit.key,
         "SO_HOSO": f"HS{visit.serial}",
         "SO_CHUYENTUYEN": f"CT{visit.serial[:6]}",
         "GIAY_CHUYEN_TUYEN": number,
-        **_same(summary, "MA_CSKCB HO_TEN NGAY_SINH GIOI_TINH MA_QUOCTICH MA_DANTOC MA_NGHE_NGHIEP DIA_CHI MA_THE_BHYT"),
-        **_same(summary, "GT_THE_DEN NGAY_VAO NGAY_VAO_NOI_TRU NGAY_RA CHAN_DOAN_RV MA_BENH_CHINH MA_BENH_KT MA_LOAI_RV"),
+        **_same(
+            summary, "MA_CSKCB HO_TEN NGAY_SINH GIOI_TINH MA_QUOCTICH MA_DANTOC MA_NGHE_NGHIEP DIA_CHI MA_THE_BHYT"
+        ),
+        **_same(
+            summary, "GT_THE_DEN NGAY_VAO NGAY_VAO_NOI_TRU NGAY_RA CHAN_DOAN_RV MA_BENH_CHINH MA_BENH_KT MA_LOAI_RV"
+        ),
         "DAU_HIEU_LS": visit.condition["signs"],
         "QT_BENHLY": visit.condition["course"],
         "TOMTAT_KQ": result_text(results),
@@ -74,7 +84,12 @@ def referral_row(random: Random, visit: Visit, summary: Row, results: Sequence[R
     }
     if visit.plan.spec == "3176":
         state = "Tỉnh, mạch và huyết áp ổn định lúc chuyển"
-        return {**row, "MA_CSKCB_DI": summary["MA_NOI_DI"], "MA_CSKCB_DEN": summary["MA_NOI_DEN"], "TINH_TRANG_CT": state}
+        return {
+            **row,
+            "MA_CSKCB_DI": summary["MA_NOI_DI"],
+            "MA_CSKCB_DEN": summary["MA_NOI_DEN"],
+            "TINH_TRANG_CT": state,
+        }
     return {
         **row,
         "MA_NOI_DI": summary["MA_NOI_DI"],
@@ -91,7 +106,9 @@ def follow_up_row(visit: Visit, summary: Row, appointed: date) -> Row:
     return {
         "MA_LK": visit.key,
         "SO_GIAYHEN_KL": f"{visit.plan.facility.code}/HK{visit.serial}",
-        **_same(summary, "MA_CSKCB HO_TEN NGAY_SINH GIOI_TINH DIA_CHI MA_THE_BHYT GT_THE_DEN NGAY_VAO NGAY_VAO_NOI_TRU"),
+        **_same(
+            summary, "MA_CSKCB HO_TEN NGAY_SINH GIOI_TINH DIA_CHI MA_THE_BHYT GT_THE_DEN NGAY_VAO NGAY_VAO_NOI_TRU"
+        ),
         **_same(summary, "NGAY_RA CHAN_DOAN_RV MA_BENH_CHINH MA_BENH_KT MA_DOITUONG_KCB"),
         "NGAY_HEN_KL": day if visit.plan.spec == "3176" else f"{day}0800",
         "MA_BAC_SI": visit.doctor,
@@ -102,7 +119,11 @@ def follow_up_row(visit: Visit, summary: Row, appointed: date) -> Row:
 
 def result_text(results: Sequence[Row]) -> str:
     """Write results the way a doctor sums them up."""
-    measured = [f"{row['TEN_CHI_SO']} {row['GIA_TRI']} {row.get('DON_VI_DO', '')}".strip() for row in results if row.get("GIA_TRI")]
+    measured = [
+        f"{row['TEN_CHI_SO']} {row['GIA_TRI']} {row.get('DON_VI_DO', '')}".strip()
+        for row in results
+        if row.get("GIA_TRI")
+    ]
     seen = [f"{row['TEN_CHI_SO']}: {row['KET_LUAN']}" for row in results if row.get("KET_LUAN")]
     return "; ".join(measured + seen) or "Không chỉ định cận lâm sàng"
 

@@ -1,7 +1,9 @@
-"""Fictitious persons with the frequencies of real ones: names by region and age, numbers that agree with sex, year and province.
+"""Fictitious persons with the frequencies of real ones: names by region and age, numbers that agree with sex, year and
+province.
 
 Every person is drawn from tables by a seeded generator. No one is real; a likeness to a living person is chance.
-Sources of the frequencies: the identity design page §2.1 (Nguyễn 31 %, 16 % four syllables, Hồ 4.2 % in Nghệ An, about 129 effective given names).
+Sources of the frequencies: the identity design page §2.1 (Nguyễn 31 %, 16 % four syllables, Hồ 4.2 % in Nghệ An, about
+129 effective given names).
 """
 
 from __future__ import annotations
@@ -17,8 +19,39 @@ from lienthong.samples.resources import table
 # Day from which addresses use the 34 provinces and have no district (Resolution 202/2025/QH15).
 NEW_ERA = date(2025, 7, 1)
 _TODAY = date(2025, 6, 30)
-_PHONE_PREFIXES = ("032", "033", "034", "035", "036", "037", "038", "039", "056", "058", "070", "076", "077", "078", "079")
-_PHONE_PREFIXES += ("081", "082", "083", "084", "085", "086", "088", "089", "090", "091", "093", "094", "096", "097", "098")
+# Mobile prefixes in use; the last two of three digits.
+_PHONE_PREFIXES = (
+    32,
+    33,
+    34,
+    35,
+    36,
+    37,
+    38,
+    39,
+    56,
+    58,
+    70,
+    76,
+    77,
+    78,
+    79,
+    81,
+    82,
+    83,
+    84,
+    85,
+    86,
+    88,
+    89,
+    90,
+    91,
+    93,
+    94,
+    96,
+    97,
+    98,
+)
 _HIGHLAND_FAMILIES = ("Ksor", "Niê", "Siu", "Rơ Châm")
 _HIGHLAND_GIVEN = {"1": ("Bhim", "Thiêm", "Blik", "Nguên", "Krong"), "2": ("Hen", "Bliu", "Nương", "Rin", "Ngoan")}
 # Ethnic groups by the family names that point to them; 01 is Kinh.
@@ -49,7 +82,9 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A fictitious person. `sex` is 1 male, 2 female; `birth_text` is NGAY_SINH, with zeros where only the year is known."""
+    """A fictitious person. `sex` is 1 male, 2 female; `birth_text` is NGAY_SINH, with zeros where only the year is
+    known.
+    """
 
     full_name: str
     sex: str
@@ -104,7 +139,7 @@ def draw_person(random: Random) -> Person:
         card_from=begins,
         card_until=date(2027, 12, 31),
         registered_facility=registered.code,
-        phone=random.choice(_PHONE_PREFIXES) + f"{random.randrange(10**7):07d}",
+        phone=f"0{random.choice(_PHONE_PREFIXES)}{random.randrange(10**7):07d}",
         ethnicity=_ETHNICITY.get(family, "01"),
         occupation=_occupation(random, _TODAY.year - birth.year),
         blood_group=random.choices(("O+", "B+", "A+", "AB+", ""), (42, 30, 21, 5, 40))[0],
@@ -115,7 +150,10 @@ def draw_person(random: Random) -> Person:
 
 def _birth(random: Random) -> tuple[date, str]:
     """Draw a birth date; some old people know their year only, and 1 January stands in for others."""
-    age = random.choices((random.randrange(0, 6), random.randrange(6, 18), random.randrange(18, 60), random.randrange(60, 94)), (9, 9, 47, 35))[0]
+    age = random.choices(
+        (random.randrange(0, 6), random.randrange(6, 18), random.randrange(18, 60), random.randrange(60, 94)),
+        (9, 9, 47, 35),
+    )[0]
     born = _TODAY - timedelta(days=age * 365 + random.randrange(1, 365))
     if age >= 55 and random.random() < 0.06:
         return date(born.year, 1, 1), f"{born.year}00000000"
@@ -156,7 +194,9 @@ def _name(random: Random, sex: str, part: str, cohort: str) -> str:
 
 
 def _citizen_number(random: Random, province: str, sex: str, birth: date) -> str:
-    """PPP G YY NNNNNN: province of registration (63 list), century and sex, year, six random digits (Decree 137/2015 art. 13)."""
+    """PPP G YY NNNNNN: province of registration (63 list), century and sex, year, six random digits (Decree 137/2015
+    art. 13).
+    """
     century = (birth.year // 100 - 19) * 2 + (0 if sex == "1" else 1)
     return f"0{province}{century}{birth.year % 100:02d}{random.randrange(10**6):06d}"
 
@@ -173,7 +213,9 @@ def _insurance_group(random: Random, age: int) -> tuple[str, str]:
 
 
 def _registered_facility(random: Random, province: Mapping[str, str]) -> Facility:
-    near = [one for one in FACILITIES if one.province_63 == province["old_code"] and one.level is not CareLevel.SPECIALISED]
+    near = [
+        one for one in FACILITIES if one.province_63 == province["old_code"] and one.level is not CareLevel.SPECIALISED
+    ]
     same_side = [one for one in FACILITIES if one.level is not CareLevel.SPECIALISED]
     return random.choice(near or same_side)
 
@@ -187,10 +229,14 @@ def _occupation(random: Random, age: int) -> str:
 
 
 def _address(random: Random, era: str, code: str, name: str) -> Address:
-    wards: Sequence[Mapping[str, str]] = [row for row in table("wards") if (row["era"], row["province_code"]) == (era, code)]
+    wards: Sequence[Mapping[str, str]] = [
+        row for row in table("wards") if (row["era"], row["province_code"]) == (era, code)
+    ]
     ward = random.choice(wards)
     rural = ward["ward_name"].startswith("Xã")
-    street = f"Thôn {random.randrange(1, 13)}" if rural else f"Số {random.randrange(1, 400)}, tổ {random.randrange(1, 40)}"
+    street = (
+        f"Thôn {random.randrange(1, 13)}" if rural else f"Số {random.randrange(1, 400)}, tổ {random.randrange(1, 40)}"
+    )
     central = code in ("01", "31", "48", "79", "92") or (era == "34" and code == "46")
     return Address(
         street=street,

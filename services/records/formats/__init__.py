@@ -1,4 +1,6 @@
-"""Formats that documents may arrive in, behind one port: an adapter types, checks and reads; it stores nothing and knows no peer."""
+"""Formats that documents may arrive in, behind one port: an adapter types, checks and reads; it stores nothing and
+knows no peer.
+"""
 
 from services.records.formats.document import (
     AreaEra,

@@ -1,4 +1,6 @@
-"""What a format adapter gives to the rest of records: facts, findings and the one error, none of them bound to a format."""
+"""What a format adapter gives to the rest of records: facts, findings and the one error, none of them bound to a
+format.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class ContentKind(Enum):
 
 
 class IdentifierType(Enum):
-    """Register of an identifier; the names are those of `lienthong.type.v1.IdentifierType`, plus UNKNOWN for what fits none."""
+    """Register of an identifier; the names are those of `lienthong.type.v1.IdentifierType`, plus UNKNOWN for what fits
+    none.
+    """
 
     CITIZEN_ID = "CITIZEN_ID"
     OLD_ID = "OLD_ID"
@@ -125,7 +129,9 @@ class PatientFacts:
 
 @dataclass(frozen=True, slots=True)
 class QualityFinding:
-    """A fault that does not make the document unusable. `row` counts from 1; 0 is the table itself. Holds no value of the field."""
+    """A fault that does not make the document unusable. `row` counts from 1; 0 is the table itself. Holds no value of
+    the field.
+    """
 
     table: str
     row: int
@@ -186,7 +192,8 @@ class ParsedDocument:
 
 
 class DocumentUnusable(InvalidArgument):
-    """The document cannot be read or not be trusted to mean one thing; `rejection` is the stable reason, `field` where it lies.
+    """The document cannot be read or not be trusted to mean one thing; `rejection` is the stable reason, `field` where
+    it lies.
 
     The text names places and limits only, never content.
     """
@@ -217,11 +224,14 @@ class DocumentFormat(Protocol):
         ...
 
     def sniff(self, content: bytes) -> bool:
-        """Tell from the first bytes whether the content looks like this format; cheap, and no promise that it parses."""
+        """Tell from the first bytes whether the content looks like this format; cheap, and no promise that it parses.
+        """
         ...
 
     def parse(self, content: bytes) -> ParsedDocument:
-        """Read and check. Raises DocumentUnusable; every lesser fault is a finding. CPU only: run it off the event loop."""
+        """Read and check. Raises DocumentUnusable; every lesser fault is a finding. CPU only: run it off the event
+        loop.
+        """
         ...
 
 

@@ -51,7 +51,9 @@ class SummaryEntry:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HealthBookEntry:
-    """One visit. Codes are those of QĐ 130: care_form MA_LOAI_KCB, outcome KET_QUA_DTRI, end_type MA_LOAI_RV. Times are aware."""
+    """One visit. Codes are those of QĐ 130: care_form MA_LOAI_KCB, outcome KET_QUA_DTRI, end_type MA_LOAI_RV. Times
+    are aware.
+    """
 
     facility: str
     episode_key: str
@@ -94,7 +96,9 @@ class HealthBookEntry:
             members[name] = _time(members[name])
         for name in ("secondary_diagnoses", "doctors", "procedures"):
             members[name] = tuple(members[name])
-        members["drugs"] = tuple(DrugEntry(**{**drug, "ordered_at": _time(drug["ordered_at"])}) for drug in members["drugs"])
+        members["drugs"] = tuple(
+            DrugEntry(**{**drug, "ordered_at": _time(drug["ordered_at"])}) for drug in members["drugs"]
+        )
         members["results"] = tuple(
             ResultEntry(**{**result, "resulted_at": _time(result["resulted_at"])}) for result in members["results"]
         )

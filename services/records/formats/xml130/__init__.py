@@ -1,4 +1,6 @@
-"""XML output standard of QĐ 130/QĐ-BYT with its patches 4750, 3176 and 1931: hardened envelope, versioned field table, findings, facts."""
+"""XML output standard of QĐ 130/QĐ-BYT with its patches 4750, 3176 and 1931: hardened envelope, versioned field table,
+findings, facts.
+"""
 
 from services.records.formats.xml130.entry import health_book_entry
 from services.records.formats.xml130.envelope import Envelope, InnerTable, parse_envelope, read_tables

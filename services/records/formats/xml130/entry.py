@@ -44,7 +44,7 @@ def health_book_entry(episode: Episode) -> HealthBookEntry:
 
 
 def _next_visit(episode: Episode) -> str:
-    """yyyymmdd of the follow-up slip, else the first date of NGAY_TAI_KHAM."""
+    """Return yyyymmdd of the follow-up slip, else the first date of NGAY_TAI_KHAM."""
     if episode.follow_up is not None:
         return episode.follow_up.appointed_on.strftime("%Y%m%d")
     return next(iter(values.items(episode.summary.get("NGAY_TAI_KHAM", ""))), "")

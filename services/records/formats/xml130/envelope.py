@@ -52,7 +52,8 @@ class TableRows:
 
 
 def parse_envelope(content: bytes, limits: Limits = DEFAULT_LIMITS, reader: Reader | None = None) -> Envelope:
-    """Read the outer document; whether CHUKYDONVI holds a true signature is not judged here. Raises DocumentUnusable."""
+    """Read the outer document; whether CHUKYDONVI holds a true signature is not judged here. Raises DocumentUnusable.
+    """
     root = (reader or Reader(limits)).parse(content, ROOT, limits.size)
     if root.tag != ROOT:
         raise DocumentUnusable("ROOT_UNKNOWN", ROOT, f"the root element must be {ROOT}, without a namespace")
@@ -65,7 +66,9 @@ def parse_envelope(content: bytes, limits: Limits = DEFAULT_LIMITS, reader: Read
     info = _only(root, "THONGTINHOSO", ROOT)
     episodes = _only(info, "DANHSACHHOSO", head).findall("HOSO")
     if len(episodes) != 1:
-        raise DocumentUnusable("EPISODE_COUNT", f"{head}/DANHSACHHOSO", f"exactly one HOSO a file; found {len(episodes)}")
+        raise DocumentUnusable(
+            "EPISODE_COUNT", f"{head}/DANHSACHHOSO", f"exactly one HOSO a file; found {len(episodes)}"
+        )
     signatures = root.findall("CHUKYDONVI")
     if len(signatures) > 1:
         raise DocumentUnusable("STRUCTURE_INVALID", f"{ROOT}/CHUKYDONVI", "the element stands more than once")
@@ -122,7 +125,8 @@ def _tables(episode: etree._Element, limits: Limits) -> tuple[InnerTable, ...]:
 
 
 def _decode(text: str, field: str, size: int) -> bytes:
-    # XML Schema's base64Binary allows white space, which senders use to wrap lines; nothing else beside the alphabet is let through.
+    # XML Schema's base64Binary allows white space, which senders use to wrap lines; nothing else beside the
+    # alphabet is let through.
     try:
         encoded = text.encode("ascii").translate(None, _WHITE)
         if len(encoded) > size * 4 // 3 + 4:
@@ -148,7 +152,9 @@ def _text(element: etree._Element, field: str) -> str:
 
 
 def _row_elements(element: etree._Element) -> list[etree._Element]:
-    """Find the rows by what they are, elements that hold a field with text; senders differ in how many lists they put around them."""
+    """Find the rows by what they are, elements that hold a field with text; senders differ in how many lists they put
+    around them.
+    """
     if any(child.text and not len(child) and not child.text.isspace() for child in element):
         return [element]
     return [row for child in element if len(child) for row in _row_elements(child)]
@@ -163,7 +169,9 @@ def _row(element: etree._Element, shape: TableShape, index: int, findings: list[
             continue
         # 3176-era senders put a signature element into DU_PHONG; other fields hold text only.
         if len(child) and name != "DU_PHONG":
-            findings.append(QualityFinding(shape.name, index, name, "row.shape", "FIELD_HAS_ELEMENTS", Severity.WARNING))
+            findings.append(
+                QualityFinding(shape.name, index, name, "row.shape", "FIELD_HAS_ELEMENTS", Severity.WARNING)
+            )
         text = child.text
         row[name] = text.strip() if text else ""
     return row

@@ -80,12 +80,16 @@ def _episode_key(rows: Mapping[str, tuple[Row, ...]], table: str, summary: Row) 
     if not key:
         raise DocumentUnusable("EPISODE_KEY_MISSING", place, "the episode key is missing")
     if len(key) > _KEY_SIZE or not key.isprintable():
-        raise DocumentUnusable("EPISODE_KEY_INVALID", place, f"the episode key must be 1 to {_KEY_SIZE} printable characters")
+        raise DocumentUnusable(
+            "EPISODE_KEY_INVALID", place, f"the episode key must be 1 to {_KEY_SIZE} printable characters"
+        )
     for name, table_rows in rows.items():
         for index, row in enumerate(table_rows, 1):
             # An absent key is a finding of the field table; another one means another episode.
             if row.get("MA_LK", key) not in (key, ""):
-                raise DocumentUnusable("EPISODE_KEY_CONFLICT", row_field(name, index, "MA_LK"), f"another key than in {table}")
+                raise DocumentUnusable(
+                    "EPISODE_KEY_CONFLICT", row_field(name, index, "MA_LK"), f"another key than in {table}"
+                )
     return key
 
 

@@ -18,9 +18,11 @@ def check_fields(rows: Mapping[str, tuple[Row, ...]], specification: Specificati
         specs = specification.fields[table]
         required = [spec.name for spec in specs.values() if spec.required]
         for index, row in enumerate(table_rows, 1):
-            for name in required:
-                if not row.get(name):
-                    findings.append(_warning(table, index, name, "field.required", "FIELD_MISSING"))
+            findings.extend(
+                _warning(table, index, name, "field.required", "FIELD_MISSING")
+                for name in required
+                if not row.get(name)
+            )
             for name, text in row.items():
                 spec = specs.get(name)
                 if spec is None:
@@ -52,7 +54,8 @@ def _check(spec: FieldSpec, text: str, row: int, findings: list[QualityFinding])
 
 
 def _stranger(table: str, row: int, name: str, specification: Specification) -> QualityFinding:
-    # A name that no version knows is text from outside: it is not repeated, lest a sender's slip put personal data there.
+    # A name that no version knows is text from outside: it is not repeated, lest a sender's slip put personal
+    # data there.
     if (table, name) in specification.other_fields:
         return QualityFinding(table, row, name, "field.version", "FIELD_NOT_IN_VERSION", Severity.INFORMATION)
     return QualityFinding(table, row, "", "field.known", "FIELD_UNKNOWN", Severity.INFORMATION)

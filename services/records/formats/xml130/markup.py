@@ -1,4 +1,6 @@
-"""The hardened way from bytes to an element tree. The signed bytes come from outside, so every limit is checked before work is done for them."""
+"""The hardened way from bytes to an element tree. The signed bytes come from outside, so every limit is checked before
+work is done for them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one document. Sizes in bytes; `markup` counts `<` over the envelope and all tables, since each costs a node."""
+    """Bounds on one document. Sizes in bytes; `markup` counts `<` over the envelope and all tables, since each costs a
+    node.
+    """
 
     size: int = 8 * 1024 * 1024
     table_size: int = 4 * 1024 * 1024
@@ -86,7 +90,8 @@ def _check_encoding(content: bytes, field: str) -> None:
 def _check_declarations(content: bytes, field: str) -> None:
     """Refuse DTD, comment and processing instruction by their opening bytes, before a parser sees them.
 
-    `<` cannot stand in text or attributes, so outside CDATA each `<!` and `<?` is what it looks like. A CDATA section that never ends
+    `<` cannot stand in text or attributes, so outside CDATA each `<!` and `<?` is what it looks like. A CDATA
+    section that never ends
     matches as a declaration, and is refused as one.
     """
     start = len(_UTF8_MARK) if content.startswith(_UTF8_MARK) else 0
@@ -97,4 +102,6 @@ def _check_declarations(content: bytes, field: str) -> None:
         if opening == b"<!--":
             raise DocumentUnusable("COMMENT_FORBIDDEN", field, f"an XML comment at byte {match.start()}")
         if opening == b"<!":
-            raise DocumentUnusable("DTD_FORBIDDEN", field, f"a document type or entity declaration at byte {match.start()}")
+            raise DocumentUnusable(
+                "DTD_FORBIDDEN", field, f"a document type or entity declaration at byte {match.start()}"
+            )

@@ -30,7 +30,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Episode:
-    """(facility, episode_key) is the global key: nothing makes MA_LK unique across facilities. Codes are raw texts of QĐ 130.
+    """(facility, episode_key) is the global key: nothing makes MA_LK unique across facilities. Codes are raw texts of
+    QĐ 130.
 
     `rows` holds the tables present, in the envelope's order, each row as field -> stripped text.
     """

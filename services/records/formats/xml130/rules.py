@@ -21,7 +21,9 @@ _TOLERANCE = Decimal(1)
 
 
 def check_rules(rows: Tables, summary: Row, specification: Specification) -> list[QualityFinding]:
-    """Return the findings of the rules that hold on the specification's day; `summary` is the row of XML1 (or of XML0)."""
+    """Return the findings of the rules that hold on the specification's day; `summary` is the row of XML1 (or of
+    XML0).
+    """
     findings: list[QualityFinding] = []
     for rule in specification.rules:
         row_check = _ROW_CHECKS.get(rule.kind)
@@ -45,7 +47,9 @@ def _finding(rule: Rule, table: str, row: int) -> QualityFinding:
 def _equalities(rows: Tables, summary: Row, specification: Specification) -> Iterator[QualityFinding]:
     """Fields that the annex repeats from XML1 must say the same when present."""
     for table in rows:
-        names = [spec.name for spec in specification.fields[table].values() if spec.equals_xml1 and spec.name in summary]
+        names = [
+            spec.name for spec in specification.fields[table].values() if spec.equals_xml1 and spec.name in summary
+        ]
         for index, row in enumerate(rows[table], 1) if names else ():
             for name in names:
                 text = row.get(name)

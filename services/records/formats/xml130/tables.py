@@ -1,6 +1,8 @@
-"""The versioned field table: what each table and field of QĐ 130 must look like on a given day, compiled from the packaged CSV files.
+"""The versioned field table: what each table and field of QĐ 130 must look like on a given day, compiled from the
+packaged CSV files.
 
-`xml130_fields.csv` is the annex of 4750 with the fields that 3176 adds; `patches.csv` holds what later decisions change, each from its day on;
+`xml130_fields.csv` is the annex of 4750 with the fields that 3176 adds; `patches.csv` holds what later decisions
+change, each from its day on;
 `versions.csv` names the decision in force. A new decision is new rows, not new code.
 """
 
@@ -57,7 +59,9 @@ class RuleKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One field on one day. `size` is the annex' limit, `size_tolerated` the widest any official sheet names; None is unlimited."""
+    """One field on one day. `size` is the annex' limit, `size_tolerated` the widest any official sheet names; None is
+    unlimited.
+    """
 
     table: str
     ordinal: int
@@ -143,7 +147,8 @@ def province_codes(era: str) -> frozenset[str]:
 
 
 def specification(on: date | None) -> Specification:
-    """Return the standard in force on the day an episode ended; the newest for None, the oldest for a day before all."""
+    """Return the standard in force on the day an episode ended; the newest for None, the oldest for a day before all.
+    """
     starts = _starts()
     if on is None:
         return _compiled(starts[-1])

@@ -44,7 +44,8 @@ def instant(text: str) -> datetime | None:
 
 
 def partial_date(text: str) -> PartialDate | None:
-    """Read yyyymmdd or yyyymmddHHMM in which the time, the day, or day and month may be zeros; None when it is no such date.
+    """Read yyyymmdd or yyyymmddHHMM in which the time, the day, or day and month may be zeros; None when it is no such
+    date.
 
     A birth at midnight cannot be told from an unknown time: both are DAY.
     """
@@ -68,7 +69,9 @@ def items(text: str) -> tuple[str, ...]:
 
 
 def identity_document(raw: str) -> IdentifierFact:
-    """Type one value of SO_CCCD: 12 digits citizen number, 9 digits old card, capital and 7 digits passport, else UNKNOWN."""
+    """Type one value of SO_CCCD: 12 digits citizen number, 9 digits old card, capital and 7 digits passport, else
+    UNKNOWN.
+    """
     value = raw.strip().upper()
     if is_digits(value):
         kind = {12: IdentifierType.CITIZEN_ID, 9: IdentifierType.OLD_ID}.get(len(value), IdentifierType.UNKNOWN)
