@@ -1,0 +1,172 @@
+"""What the operations of the records role need from outside: a store, the other roles, the insurer, a clock, new ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from services.records.formats.document import ContentKind, ParsedDocument
+from services.records.model import (
+    Accepted,
+    Decision,
+    DocumentEntry,
+    Filing,
+    Finished,
+    Incoming,
+    Key,
+    Known,
+    Query,
+    Rejected,
+    Selection,
+    StateChange,
+    StoredContent,
+    Submission,
+    SubmissionRecord,
+    SubmissionState,
+    Verdict,
+)
+
+NewId = Callable[[], UUID]
+"""Mints UUIDv7."""
+Finish = Callable[[Sequence[tuple[Accepted, int]]], Sequence[Finished]]
+"""Completes documents that have their number; pure, as it may be called again."""
+Encode = Callable[[Submission], bytes]
+"""Serialises an answer; what it returns is kept and returned again, byte for byte."""
+
+
+class OpenSpan(Protocol):
+    """Opens a trace span; `parent` is a traceparent to continue."""
+
+    def __call__(
+        self, name: str, attributes: Mapping[str, str | int] | None = None, parent: str = ""
+    ) -> AbstractContextManager[Any]:
+        """Return the span's context."""
+
+
+class KeysTaken(Exception):  # a signal to look again, not an error of the caller
+    """Keys of the batch were stored by another transaction meanwhile; nothing of the batch was written."""
+
+    def __init__(self, keys: Collection[Key]) -> None:
+        super().__init__(f"{len(keys)} keys")
+        self.keys = frozenset(keys)
+
+
+class IntakeStore(Protocol):
+    """The part of the database that takes documents in and follows them."""
+
+    async def known(self, documents: Sequence[Incoming]) -> Mapping[Key, Sequence[Known]]:
+        """What is stored under the documents' keys: the accepted one, and refused ones with the same bytes. One
+        statement.
+        """
+
+    async def store(self, accepted: Sequence[Accepted], rejected: Sequence[Rejected], finish: Finish) -> list[Finished]:
+        """Stores a batch in one transaction, in its order, and enqueues its events. Numbers are dense per facility from 1.
+        Raises KeysTaken.
+        """
+
+    async def submission(self, facility: str, id: UUID) -> SubmissionRecord | None:
+        """One submission of a facility with its later changes, oldest first."""
+
+    async def submissions(
+        self, facility: str, before: UUID | None, state: SubmissionState | None, document_id: str, limit: int
+    ) -> Sequence[SubmissionRecord]:
+        """A facility's submissions, newest first, without changes and proof."""
+
+    async def place(self, places: Mapping[tuple[str, UUID], int]) -> None:
+        """Keeps the log index of submissions, by facility and id; again is nothing new."""
+
+    async def unproven(self, limit: int) -> Sequence[tuple[str, UUID, int]]:
+        """Submissions that have an index and no proof yet, in order of the index."""
+
+    async def prove(self, proofs: Mapping[tuple[str, UUID], str], at: datetime) -> None:
+        """Keeps proofs; each submission that had none becomes LOGGED."""
+
+    async def advance(self, facility: str, id: UUID, changes: Sequence[StateChange]) -> None:
+        """Adds changes to a submission. One with the same state and destination is not added again."""
+
+    async def original(self, facility: str, id: UUID) -> StoredContent | None:
+        """The stored bytes of an accepted submission."""
+
+
+class DocumentStore(Protocol):
+    """The part of the database that gives documents out."""
+
+    async def document(self, id: UUID) -> DocumentEntry | None:
+        """An index entry."""
+
+    async def documents(self, selection: Selection) -> Sequence[DocumentEntry]:
+        """Index entries, newest care first, that any of the permissions covers by kind and time."""
+
+    async def own_document(self, person: UUID, facility: str) -> UUID | None:
+        """Any document of the person that the facility made."""
+
+    async def health_book(
+        self, selection: Selection
+    ) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
+        """Entries with the parts of the health book they hold, opened only where a permission covers entry and kind."""
+
+    async def original(self, facility: str, id: UUID) -> StoredContent | None:
+        """The stored bytes of an accepted submission."""
+
+
+class Store(IntakeStore, DocumentStore, Protocol):
+    """The records database."""
+
+
+class Signing(Protocol):
+    """The signing role."""
+
+    async def verify(self, documents: Sequence[Incoming]) -> Sequence[Verdict]:
+        """A verdict per document, in order."""
+
+    async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
+        """The log index per entry; an entry that is in the log keeps its index."""
+
+    async def proofs(self, indexes: Sequence[int]) -> Sequence[str]:
+        """tlog-proofs; empty where no published checkpoint covers the entry yet."""
+
+
+class Identity(Protocol):
+    """The identity role."""
+
+    async def file(self, documents: Sequence[ParsedDocument]) -> Sequence[Filing]:
+        """Under whom each document belongs, in order; registers persons."""
+
+    async def active(self, facility: str) -> bool:
+        """Whether a facility is registered and takes part."""
+
+
+class Consent(Protocol):
+    """The consent role."""
+
+    async def decide(self, query: Query) -> Decision:
+        """Decides for the principal of the call in hand; the ledger entry is durable when this returns."""
+
+
+class Slips(Protocol):
+    """The referrals role."""
+
+    async def hand_over(self, slips: Sequence[tuple[UUID, bytes]]) -> None:
+        """Imports papers, each an event id and a payload of `service.slips`."""
+
+
+class InsurerRefused(Exception):
+    """The insurer's portal will not take this file; `code` is its result code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class InsurerUnavailable(Exception):
+    """The insurer's portal does not answer, or not as it should."""
+
+
+class Insurer(Protocol):
+    """The insurer's reception portal."""
+
+    async def deliver(self, facility: str, version: str, content: bytes, *, check_in: bool) -> str:
+        """Hands over the exact bytes; returns the portal's transaction number. Raises InsurerRefused, InsurerUnavailable."""

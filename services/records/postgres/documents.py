@@ -1,0 +1,126 @@
+"""Giving documents out, on PostgreSQL. What may be seen is part of the statement, never a filter after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.database import Database
+from services.records.formats.document import ContentKind
+from services.records.model import DocumentEntry, Selection, Span, readable_kinds
+from services.records.postgres.vault import Vault
+
+_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+_COLUMNS = (
+    "d.person_id, d.id, d.facility_id, d.format, d.kinds, d.care_start, d.care_end, d.content_sha256, d.content_size,"
+    " d.received_at, d.held"
+)
+_SELECTED = (
+    " WHERE d.person_id = :person AND d.care_start >= :start AND d.care_end < :end"
+    " AND CASE WHEN CAST(:facility AS text) IS NULL THEN NOT d.held ELSE d.facility_id = CAST(:facility AS text) END"
+    " AND (CAST(:after_id AS uuid) IS NULL"
+    " OR (d.care_end, d.id) < (CAST(:after_end AS timestamptz), CAST(:after_id AS uuid)))"
+    " AND EXISTS (SELECT 1 FROM unnest(CAST(:kinds AS text[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))"
+    " AS permitted (kind, starts, ends)"
+    " WHERE permitted.kind = ANY(d.kinds) AND d.care_start >= permitted.starts AND d.care_end < permitted.ends)"
+    " ORDER BY d.care_end DESC, d.id DESC LIMIT :limit"
+)
+_DOCUMENT = text(f"SELECT {_COLUMNS} FROM document d WHERE d.id = :id")  # noqa: S608 - constants
+_DOCUMENTS = text(f"SELECT {_COLUMNS} FROM document d{_SELECTED}")  # noqa: S608 - constants
+_HEALTH_BOOK = text(
+    f"SELECT {_COLUMNS}, h.parts FROM document d"  # noqa: S608 - constants
+    f" JOIN health_book h ON h.person_id = d.person_id AND h.document_id = d.id{_SELECTED}"
+)
+_OWN = text("SELECT id FROM document WHERE person_id = :person AND facility_id = :facility LIMIT 1")
+
+
+class DocumentTables:
+    """The part of the store that gives documents out."""
+
+    _database: Database
+    _vault: Vault
+
+    async def document(self, id: UUID) -> DocumentEntry | None:
+        """An index entry."""
+
+        async def work(connection: AsyncConnection) -> Any:
+            return (await connection.execute(_DOCUMENT, {"id": id})).one_or_none()
+
+        row = await self._database.read(work)
+        return None if row is None else _entry(row)
+
+    async def documents(self, selection: Selection) -> Sequence[DocumentEntry]:
+        """Index entries, newest care first."""
+        return [_entry(row) for row in await self._select(_DOCUMENTS, selection)]
+
+    async def own_document(self, person: UUID, facility: str) -> UUID | None:
+        """Any document of the person that the facility made."""
+
+        async def work(connection: AsyncConnection) -> UUID | None:
+            found = await connection.execute(_OWN, {"person": person, "facility": facility})
+            id: UUID | None = found.scalar_one_or_none()
+            return id
+
+        return await self._database.read(work)
+
+    async def health_book(
+        self, selection: Selection
+    ) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
+        """Entries with their permitted parts."""
+        found = []
+        for row in await self._select(_HEALTH_BOOK, selection):
+            entry = _entry(row)
+            kinds = readable_kinds(entry, selection.permissions)
+            found.append((entry, self._vault.open_parts(row.parts, kinds, entry.id)))
+        return found
+
+    async def _select(self, statement: Any, selection: Selection) -> list[Any]:
+        values = _values(selection)
+
+        async def work(connection: AsyncConnection) -> list[Any]:
+            return list(await connection.execute(statement, values))
+
+        return await self._database.read(work)
+
+
+def _values(selection: Selection) -> dict[str, Any]:
+    permitted = [(kind.value, *_ends(one.span)) for one in selection.permissions for kind in one.kinds]
+    start, end = _ends(selection.span)
+    after = selection.after
+    return {
+        "person": selection.person,
+        "start": start,
+        "end": end,
+        "facility": selection.facility,
+        "after_end": None if after is None else after.care_end,
+        "after_id": None if after is None else after.id,
+        "kinds": [kind for kind, _, _ in permitted],
+        "starts": [starts for _, starts, _ in permitted],
+        "ends": [ends for _, _, ends in permitted],
+        "limit": selection.limit,
+    }
+
+
+def _ends(span: Span) -> tuple[datetime, datetime]:
+    return span.start or _FIRST, span.end or _LAST
+
+
+def _entry(row: Any) -> DocumentEntry:
+    return DocumentEntry(
+        id=row.id,
+        person=row.person_id,
+        facility=row.facility_id,
+        format=row.format,
+        kinds=tuple(ContentKind(kind) for kind in row.kinds),
+        care_start=row.care_start,
+        care_end=row.care_end,
+        sha256=row.content_sha256.hex(),
+        size=row.content_size,
+        received_at=row.received_at,
+        held=row.held,
+    )

@@ -1,0 +1,24 @@
+"""The store as one object."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from services.chassis.database import Database
+from services.chassis.keyring import Keyring
+from services.records.postgres.documents import DocumentTables
+from services.records.postgres.intake import IntakeTables
+from services.records.postgres.progress import ProgressTables
+from services.records.postgres.vault import Vault
+
+
+class PostgresStore(IntakeTables, ProgressTables, DocumentTables):
+    """The records database."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._vault = Vault(keyring)
+
+    def open_event(self, id: UUID, payload: bytes) -> bytes:
+        """The payload of an outbox message, which lies there sealed."""
+        return self._vault.open(payload, "outbox.payload", id)

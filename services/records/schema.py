@@ -1,0 +1,139 @@
+"""Tables of the records database.
+
+Everything of a submission is distributed by `facility_id`, which never changes; what readers look for is distributed by
+`person_id`. Both stand in every primary key and unique constraint. What is written once is never updated: the submission
+with its first answer, the bytes, the evidence, the changes. What moves on stands apart in `progress`, a narrow row.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from services.chassis.migrations import NAMING
+from services.chassis.outbox import outbox_table
+
+METADATA = MetaData(naming_convention=NAMING)
+TIME = DateTime(timezone=True)
+
+outbox = outbox_table(METADATA)
+
+facility_counter = Table(
+    "facility_counter",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("last_sequence", BigInteger, nullable=False),
+)
+
+submission = Table(
+    "submission",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("document_id", String(128), nullable=False),
+    Column("content_sha256", LargeBinary, nullable=False),
+    # RETRIEVABLE, HELD or REJECTED: where the answer left it.
+    Column("state", SmallInteger, nullable=False),
+    Column("rejection", String(64), nullable=False, server_default=""),
+    # Dense per facility, from 1; none for a refused document.
+    Column("sequence", BigInteger),
+    Column("received_at", TIME, nullable=False),
+    Column("stored_at", TIME, nullable=False),
+    Column("trace_id", String(32), nullable=False),
+    # The first answer (zstd): what the same bytes under the same id get for the record's life. Verdict, findings,
+    # entry, salt and promise are in it.
+    Column("answer", LargeBinary, nullable=False),
+    CheckConstraint("(rejection = '') = (sequence IS NOT NULL)", name="numbered_when_accepted"),
+    Index("uq_submission_key", "facility_id", "document_id", unique=True, postgresql_where=text("rejection = ''")),
+    Index("uq_submission_sequence", "facility_id", "sequence", unique=True, postgresql_where=text("rejection = ''")),
+    Index(
+        "ix_submission_refused", "facility_id", "document_id", "content_sha256", postgresql_where=text("rejection <> ''")
+    ),
+)
+
+progress = Table(
+    "progress",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("submission_id", UUID, primary_key=True),
+    Column("state", SmallInteger, nullable=False),
+    Column("leaf_index", BigInteger),
+    Column("tlog_proof", LargeBinary),
+    Index(
+        "ix_progress_unproven", "leaf_index", postgresql_where=text("leaf_index IS NOT NULL AND tlog_proof IS NULL")
+    ),
+)
+
+state_change = Table(
+    "state_change",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("submission_id", UUID, primary_key=True),
+    Column("state", SmallInteger, primary_key=True),
+    Column("destination", String(32), primary_key=True),
+    Column("at", TIME, nullable=False),
+    Column("reason", String(100), nullable=False),
+)
+
+document_body = Table(
+    "document_body",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("id", UUID, primary_key=True),
+    # The exact bytes, zstd, then sealed.
+    Column("content_sealed", LargeBinary, nullable=False),
+    # Detached signatures, framed, zstd, sealed; none for an enveloped signature.
+    Column("signatures_sealed", LargeBinary),
+)
+
+evidence = Table(
+    "evidence",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("submission_id", UUID, primary_key=True),
+    Column("content_sealed", LargeBinary, nullable=False),
+    Column("signatures_sealed", LargeBinary),
+)
+
+document = Table(
+    "document",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("facility_id", String(5), nullable=False),
+    Column("format", String(16), nullable=False),
+    Column("kinds", ARRAY(String(32)), nullable=False),
+    # First and last minute of the care, both inclusive.
+    Column("care_start", TIME, nullable=False),
+    Column("care_end", TIME, nullable=False),
+    Column("content_sha256", LargeBinary, nullable=False),
+    Column("content_size", BigInteger, nullable=False),
+    Column("received_at", TIME, nullable=False),
+    # The person's identity is not confirmed: nobody but the facility may know of it.
+    Column("held", Boolean, nullable=False),
+    Index("ix_document_person_id_care_end", "person_id", text("care_end DESC"), text("id DESC")),
+    Index("ix_document_id", "id"),
+    Index("ix_document_person_id_facility_id", "person_id", "facility_id"),
+)
+
+health_book = Table(
+    "health_book",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("document_id", UUID, primary_key=True),
+    # Parts by kind, framed, each zstd and sealed by itself: a read opens only those it may show.
+    Column("parts", LargeBinary, nullable=False),
+)

@@ -1,0 +1,189 @@
+"""Giving documents out. One decision per read; its ledger entry is durable before a byte is opened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.chassis.principal import Principal, PrincipalKind
+from services.records import telemetry
+from services.records.errors import DocumentNotFound, ReadNotPermitted
+from services.records.formats.document import ContentKind
+from services.records.formats.health_book import HealthBookEntry
+from services.records.model import (
+    MINUTE,
+    AccessContext,
+    Cursor,
+    Decision,
+    DocumentEntry,
+    Permission,
+    Query,
+    Selection,
+    Span,
+    StoredContent,
+    readable_kinds,
+)
+from services.records.ports import Consent, DocumentStore, OpenSpan
+from services.records.service.parts import HEALTH_BOOK_KINDS, join
+
+LARGEST_OWN_PAGE = 100
+"""Documents that one decision can name."""
+ALL_KINDS = frozenset(ContentKind)
+_METHOD = "lienthong.records.v1.DocumentService/"
+
+
+class StoredBytesAltered(Exception):
+    """The stored bytes are not those that were received. A fault of ours; nothing of them is given out."""
+
+
+@dataclass(frozen=True)
+class DocumentPage:
+    """A page of documents with the kinds of each that may be shown; `more` says where the next page begins."""
+
+    documents: Sequence[tuple[DocumentEntry, frozenset[ContentKind]]]
+    decision: Decision
+    more: Cursor | None
+
+
+@dataclass(frozen=True)
+class HealthBookPage:
+    """A page of the health book."""
+
+    entries: Sequence[tuple[DocumentEntry, HealthBookEntry, frozenset[ContentKind]]]
+    decision: Decision
+    more: Cursor | None
+
+
+class DocumentService:
+    """Reads documents for the principal of the call in hand."""
+
+    def __init__(self, store: DocumentStore, consent: Consent, span: OpenSpan, law_basis: int) -> None:
+        """`law_basis` is the number of LEGAL_BASIS_LAW_19_1_DD: the ground on which a facility reads what it made itself."""
+        self._store = store
+        self._consent = consent
+        self._span = span
+        self._law_basis = law_basis
+
+    async def get(
+        self, principal: Principal, id: UUID, context: AccessContext
+    ) -> tuple[DocumentEntry, StoredContent, Decision]:
+        """The original bytes. Raises DocumentNotFound, ReadNotPermitted, Unavailable."""
+        entry = await self._store.document(id)
+        if entry is None or (entry.held and principal.facility != entry.facility):
+            raise DocumentNotFound
+        query = Query(
+            person=entry.person,
+            context=context,
+            kinds=frozenset(entry.kinds),
+            method=_METHOD + "GetDocument",
+            span=Span(entry.care_start, entry.care_end + MINUTE),
+            resources=(entry.name,),
+            own_documents=(entry.name,) if principal.facility == entry.facility else (),
+        )
+        decision = await self._decide(query)
+        if readable_kinds(entry, decision.permissions) != frozenset(entry.kinds):
+            if principal.kind is PrincipalKind.CITIZEN and principal.person != f"persons/{entry.person}":
+                # The attempt is on the ledger; that the document exists is not this person's to know.
+                raise DocumentNotFound
+            raise _refused(decision)
+        with self._span(telemetry.SPAN_OPEN):
+            stored = await self._store.original(entry.facility, entry.id)
+        if stored is None or hashlib.sha256(stored.content).hexdigest() != entry.sha256:
+            raise StoredBytesAltered
+        return entry, stored, decision
+
+    async def list(  # noqa: PLR0913 - the request's fields
+        self,
+        principal: Principal,
+        person: UUID,
+        context: AccessContext,
+        kinds: frozenset[ContentKind],
+        span: Span,
+        after: Cursor | None,
+        limit: int,
+    ) -> DocumentPage:
+        """A page of documents, newest care first. No kinds means all that may be read."""
+        query = Query(person, context, kinds or ALL_KINDS, _METHOD + "ListDocuments", span)
+        selection, decision = await self._select(principal, query, after, limit)
+        found = await self._store.documents(selection)
+        page = found[: selection.limit - 1]
+        shown = [(entry, readable_kinds(entry, decision.permissions)) for entry in page]
+        return DocumentPage(shown, decision, _more(found, selection))
+
+    async def health_book(  # noqa: PLR0913 - the request's fields
+        self,
+        principal: Principal,
+        person: UUID,
+        context: AccessContext,
+        span: Span,
+        after: Cursor | None,
+        limit: int,
+    ) -> HealthBookPage:
+        """A page of the health book, assembled from the permitted parts, newest care first."""
+        query = Query(person, context, HEALTH_BOOK_KINDS, _METHOD + "GetHealthBook", span)
+        selection, decision = await self._select(principal, query, after, limit)
+        with self._span(telemetry.SPAN_OPEN):
+            found = await self._store.health_book(selection)
+        entries = [
+            (entry, join(parts), readable_kinds(entry, decision.permissions))
+            for entry, parts in found[: selection.limit - 1]
+        ]
+        return HealthBookPage(entries, decision, _more([entry for entry, _ in found], selection))
+
+    async def _select(
+        self, principal: Principal, query: Query, after: Cursor | None, limit: int
+    ) -> tuple[Selection, Decision]:
+        """Asks for the decision and says what it lets a page hold; one row more than the page tells whether there is
+        another.
+        """
+        facility = principal.facility
+        own: tuple[str, ...] = ()
+        scope: str | None = None
+        if facility is not None and query.context.legal_basis == self._law_basis:
+            # By law a facility may read what it made itself, and nothing but that: the decision names those documents.
+            scope, limit = facility, min(limit, LARGEST_OWN_PAGE - 1)
+            every = (Permission(query.kinds),)
+            candidates = await self._store.documents(
+                Selection(query.person, every, query.span, facility, after, limit + 1)
+            )
+            own = tuple(entry.name for entry in candidates)
+        elif facility is not None:
+            made = await self._store.own_document(query.person, facility)
+            own = () if made is None else (f"documents/{made}",)
+        decision = await self._decide(
+            Query(
+                person=query.person,
+                context=query.context,
+                kinds=query.kinds,
+                method=query.method,
+                span=query.span,
+                resources=own if scope is not None else (),
+                own_documents=own,
+            )
+        )
+        if not decision.permitted:
+            raise _refused(decision)
+        wanted = tuple(
+            Permission(one.kinds & query.kinds, one.span) for one in decision.permissions if one.kinds & query.kinds
+        )
+        return Selection(query.person, wanted, query.span, scope, after, limit + 1), decision
+
+    async def _decide(self, query: Query) -> Decision:
+        with self._span(telemetry.SPAN_DECIDE):
+            return await self._consent.decide(query)
+
+
+def _refused(decision: Decision) -> ReadNotPermitted:
+    return ReadNotPermitted(decision.name, decision.would_change)
+
+
+def _more(found: Sequence[DocumentEntry], selection: Selection) -> Cursor | None:
+    if len(found) < selection.limit:
+        return None
+    last = found[selection.limit - 2]
+    return Cursor(last.care_end, last.id)
+
+
+
