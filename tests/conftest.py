@@ -6,6 +6,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import grpc
+import psycopg
 import pytest
 
 pytest_plugins = ["tests.fixtures.database", "tests.fixtures.identities"]
@@ -14,11 +16,19 @@ _UNIT = Path(__file__).parent / "unit"
 
 @pytest.fixture(autouse=True)
 def no_sockets_in_unit_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unit tests are pure: one that opens a connection fails."""
+    """Unit tests are pure: one that opens a connection fails. Patched, because there is no seam below the standard
+    library; gRPC and libpq open theirs in C and are stopped at their own doors.
+    """
     if not request.path.is_relative_to(_UNIT):
         return
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a unit test opened a connection")
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    for method in ("connect", "connect_ex", "bind"):
+        monkeypatch.setattr(socket.socket, method, refuse)
+    for door in ("secure_channel", "insecure_channel"):
+        monkeypatch.setattr(grpc, door, refuse)
+        monkeypatch.setattr(grpc.aio, door, refuse)
+    for connection in (psycopg.Connection, psycopg.AsyncConnection):
+        monkeypatch.setattr(connection, "connect", refuse)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,8 @@ DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 """Extended key usage for document signing (RFC 9336)."""
 _LIFE = timedelta(days=365)
 _EARLY = timedelta(minutes=5)
+_SIGNING_ROOT = "Throw-away national root"
+_SIGNING_AUTHORITY = "Throw-away document signing CA"
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -62,7 +66,7 @@ class Authority:
             .not_valid_before(now - _EARLY)
             .not_valid_after(now + 10 * _LIFE)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None if issuer is None else 0), critical=True)
-            .add_extension(_usage(sign_certificates=True), critical=True)
+            .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(parent.key.public_key()), critical=False)
             .sign(parent.key, hashes.SHA256())
@@ -125,16 +129,27 @@ class Authority:
 
 
 class Pki:
-    """All keys of one stack under one folder, mode 0700."""
+    """All keys of one stack under one folder, mode 0700; private keys, keystores and passphrases have mode 0600.
+
+    A workload and a facility have one certificate each, however often it is asked for; a signer is new every time.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self.workload_authority = Authority("Lien Thong throw-away workload CA")
-        self.signing_root = Authority("Throw-away national root")
-        self.signing_authority = Authority("Throw-away document signing CA", self.signing_root)
+        self.signing_root = Authority(_SIGNING_ROOT)
+        self.signing_authority = Authority(_SIGNING_AUTHORITY, self.signing_root)
         self.authority = folder / "ca.pem"
         self.authority.write_bytes(self.workload_authority.pem)
+        self._pairs: dict[str, Pair] = {}
+        self._stems: dict[str, int] = {}
+
+    def look_alike(self) -> Authority:
+        """An authority of the same name as the one that issues signing certificates, under a root of the same name, and
+        with other keys: what a forger would make.
+        """
+        return Authority(_SIGNING_AUTHORITY, Authority(_SIGNING_ROOT))
 
     def workload(self, role: str) -> Pair:
         """Certificate of a role: server and client, SPIFFE id, and the names it answers to."""
@@ -149,10 +164,10 @@ class Pki:
 
     def facility(self, code: str, workload: str = "") -> Pair:
         """Client certificate of a facility; `workload` overrides the path of its SPIFFE id, for tests."""
-        names: list[x509.GeneralName] = [
-            x509.UniformResourceIdentifier(TRUST_DOMAIN + (workload or f"facility/{code}"))
-        ]
-        return self._tls(f"facility-{code}", f"facility {code}", names, [ExtendedKeyUsageOID.CLIENT_AUTH])
+        path = workload or f"facility/{code}"
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(TRUST_DOMAIN + path)]
+        stem = f"facility-{code}" + (f"-as-{workload.replace('/', '-')}" if workload else "")
+        return self._tls(stem, f"facility {code}", names, [ExtendedKeyUsageOID.CLIENT_AUTH])
 
     def server(self, name: str) -> Pair:
         """Server certificate for loopback, without a workload identity."""
@@ -172,51 +187,53 @@ class Pki:
     ) -> SigningPair:
         """Signing certificate of a facility. Algorithms: `rsa` (2048), `rsa1024`, `p256`, `p384`. The rest makes bad ones for tests."""
         key = signing_key(algorithm)
-        certificate = (authority or self.signing_authority).issue(
-            f"Facility {code}",
-            key,
-            [(_usage(sign_documents=True), True), (x509.ExtendedKeyUsage([usage]), False)],
-            starts=starts,
-            ends=ends,
-        )
-        stem = f"signer-{code}-{label or algorithm}"
+        issuer = authority or self.signing_authority
+        usages: list[tuple[x509.ExtensionType, bool]] = [
+            (_usage(digital_signature=True, content_commitment=True), True),
+            (x509.ExtendedKeyUsage([usage]), False),
+        ]
+        certificate = issuer.issue(f"Facility {code}", key, usages, starts=starts, ends=ends)
+        stem = self._unused(f"signer-{code}-{label or algorithm}")
         pair = self._write(stem, certificate, key)
-        passphrase = x509.random_serial_number().to_bytes(20, "big").hex()
-        passphrase_file = _private(self.folder / f"{stem}.passphrase", passphrase.encode())
-        encryption = serialization.BestAvailableEncryption(passphrase.encode())
+        passphrase = secrets.token_urlsafe(18).encode()
+        encryption = serialization.BestAvailableEncryption(passphrase)
         stored = pkcs12.serialize_key_and_certificates(
-            stem.encode(), key, certificate, [self.signing_authority.certificate], encryption
+            stem.encode(), key, certificate, [issuer.certificate], encryption
         )
         return SigningPair(
-            pair.certificate, pair.private_key, _private(self.folder / f"{stem}.p12", stored), passphrase_file
+            pair.certificate,
+            pair.private_key,
+            _private(self.folder / f"{stem}.p12", stored),
+            _private(self.folder / f"{stem}.passphrase", passphrase),
         )
 
     def ed25519(self, name: str) -> Path:
-        """A private Ed25519 key, PEM (PKCS#8)."""
-        key = ed25519.Ed25519PrivateKey.generate()
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return _private(self.folder / f"{name}.pem", pem)
+        """A private Ed25519 key, PEM (PKCS#8): one for each name."""
+        path = self.folder / f"{name}.pem"
+        return path if path.exists() else _private(path, _pkcs8(ed25519.Ed25519PrivateKey.generate()))
 
     def _tls(
         self, stem: str, common_name: str, names: list[x509.GeneralName], usages: list[x509.ObjectIdentifier]
     ) -> Pair:
-        key = ec.generate_private_key(ec.SECP256R1())
-        extensions: list[tuple[x509.ExtensionType, bool]] = [
-            (_usage(sign_documents=True), True),
-            (x509.ExtendedKeyUsage(usages), False),
-            (x509.SubjectAlternativeName(names), False),
-        ]
-        return self._write(stem, self.workload_authority.issue(common_name, key, extensions), key)
+        if stem not in self._pairs:
+            key = ec.generate_private_key(ec.SECP256R1())
+            extensions: list[tuple[x509.ExtensionType, bool]] = [
+                (_usage(digital_signature=True), True),
+                (x509.ExtendedKeyUsage(usages), False),
+                (x509.SubjectAlternativeName(names), False),
+            ]
+            self._pairs[stem] = self._write(stem, self.workload_authority.issue(common_name, key, extensions), key)
+        return self._pairs[stem]
+
+    def _unused(self, stem: str) -> str:
+        """The stem, with a number from the second time on: files that were handed out stay what they are."""
+        self._stems[stem] = self._stems.get(stem, 0) + 1
+        return stem if self._stems[stem] == 1 else f"{stem}-{self._stems[stem]}"
 
     def _write(self, stem: str, certificate: x509.Certificate, key: PrivateKey) -> Pair:
         path = self.folder / f"{stem}.crt"
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return Pair(path, _private(self.folder / f"{stem}.key", pem))
+        return Pair(path, _private(self.folder / f"{stem}.key", _pkcs8(key)))
 
 
 def signing_key(algorithm: str) -> PrivateKey:
@@ -226,27 +243,38 @@ def signing_key(algorithm: str) -> PrivateKey:
     return ec.generate_private_key(ec.SECP384R1() if algorithm == "p384" else ec.SECP256R1())
 
 
+def _pkcs8(key: PrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    encoding, layout = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(encoding, layout, serialization.NoEncryption())
+
+
 def _private(path: Path, content: bytes) -> Path:
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    """Writes a secret; the file is closed to others from its first moment, and no other file is ever overwritten."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
     return path
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name(
-        [x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
-    )
+    country = x509.NameAttribute(NameOID.COUNTRY_NAME, "VN")
+    return x509.Name([country, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _usage(*, sign_certificates: bool = False, sign_documents: bool = False) -> x509.KeyUsage:
+def _usage(
+    *,
+    digital_signature: bool = False,
+    content_commitment: bool = False,
+    key_cert_sign: bool = False,
+    crl_sign: bool = False,
+) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=sign_documents,
-        content_commitment=sign_documents,
+        digital_signature=digital_signature,
+        content_commitment=content_commitment,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=sign_certificates,
-        crl_sign=sign_certificates,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
         encipher_only=False,
         decipher_only=False,
     )

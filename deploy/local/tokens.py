@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,9 +23,20 @@ LIFE = timedelta(minutes=10)
 class TokenIssuer:
     """An issuer with one ES256 key."""
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, key: ECKey | None = None) -> None:
         self.issuer = issuer
-        self._key = ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"}, auto_kid=True)
+        self._key = key or ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"}, auto_kid=True)
+
+    @classmethod
+    def load(cls, issuer: str, path: Path) -> TokenIssuer:
+        """With the private key of a file that `save` wrote."""
+        return cls(issuer, ECKey.import_key(json.loads(path.read_text("utf-8"))))
+
+    def save(self, path: Path) -> Path:
+        """Writes the private key (JWK), mode 0600."""
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(self._key.as_dict(private=True)), "utf-8")
+        return path
 
     @property
     def jwks(self) -> dict[str, Any]:
@@ -46,7 +58,9 @@ class TokenIssuer:
         life: timedelta = LIFE,
         **claims: str,
     ) -> str:
-        """An access token; `certificate` (PEM) binds it (RFC 8705)."""
+        """An access token; `certificate` (PEM) binds it to that client certificate (RFC 8705). Claims that are empty
+        are left out.
+        """
         now = at or datetime.now(UTC)
         content: dict[str, Any] = {
             "iss": self.issuer,
@@ -57,7 +71,7 @@ class TokenIssuer:
             "exp": int((now + life).timestamp()),
             "jti": str(uuid4()),
             "kind": kind.value,
-            **claims,
+            **{name: value for name, value in claims.items() if value},
         }
         if certificate is not None:
             content["cnf"] = {"x5t#S256": thumbprint(certificate)}
