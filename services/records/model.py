@@ -357,5 +357,5 @@ def log_kind(kinds: Sequence[ContentKind]) -> str:
     """The kind a log entry names. The log is public, so it names the core of the document and never a sensitive part."""
     for kind in (ContentKind.ENCOUNTER_SUMMARY, ContentKind.CHECK_IN):
         if kind in kinds:
-            return kind.value
+            return str(kind.value)
     return "DOCUMENT"

@@ -103,9 +103,7 @@ class DocumentStore(Protocol):
     async def own_document(self, person: UUID, facility: str) -> UUID | None:
         """Any document of the person that the facility made."""
 
-    async def health_book(
-        self, selection: Selection
-    ) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
+    async def health_book(self, selection: Selection) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
         """Entries with the parts of the health book they hold, opened only where a permission covers entry and kind."""
 
     async def original(self, facility: str, id: UUID) -> StoredContent | None:

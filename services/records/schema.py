@@ -60,7 +60,11 @@ submission = Table(
     Index("uq_submission_key", "facility_id", "document_id", unique=True, postgresql_where=text("rejection = ''")),
     Index("uq_submission_sequence", "facility_id", "sequence", unique=True, postgresql_where=text("rejection = ''")),
     Index(
-        "ix_submission_refused", "facility_id", "document_id", "content_sha256", postgresql_where=text("rejection <> ''")
+        "ix_submission_refused",
+        "facility_id",
+        "document_id",
+        "content_sha256",
+        postgresql_where=text("rejection <> ''"),
     ),
 )
 
@@ -72,9 +76,7 @@ progress = Table(
     Column("state", SmallInteger, nullable=False),
     Column("leaf_index", BigInteger),
     Column("tlog_proof", LargeBinary),
-    Index(
-        "ix_progress_unproven", "leaf_index", postgresql_where=text("leaf_index IS NOT NULL AND tlog_proof IS NULL")
-    ),
+    Index("ix_progress_unproven", "leaf_index", postgresql_where=text("leaf_index IS NOT NULL AND tlog_proof IS NULL")),
 )
 
 state_change = Table(

@@ -24,6 +24,8 @@ class Instruments:
     """Counters of the role; no attribute ever names a person or a document."""
 
     def __init__(self, meter: Meter) -> None:
-        self.documents: Counter = meter.create_counter(METRIC_DOCUMENTS, "{document}", "Submitted documents, by outcome")
+        self.documents: Counter = meter.create_counter(
+            METRIC_DOCUMENTS, "{document}", "Submitted documents, by outcome"
+        )
         self.batch: Histogram = meter.create_histogram(METRIC_BATCH, "{document}", "Documents per intake batch")
         self.reads: Counter = meter.create_counter(METRIC_READS, "{read}", "Reads, by outcome")

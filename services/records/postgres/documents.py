@@ -68,9 +68,7 @@ class DocumentTables:
 
         return await self._database.read(work)
 
-    async def health_book(
-        self, selection: Selection
-    ) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
+    async def health_book(self, selection: Selection) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
         """Entries with their permitted parts."""
         found = []
         for row in await self._select(_HEALTH_BOOK, selection):

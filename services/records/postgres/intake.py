@@ -113,9 +113,7 @@ class IntakeTables:
             found.setdefault(Key(row.facility_id, row.document_id), []).append(known)
         return found
 
-    async def store(
-        self, accepted: Sequence[Accepted], rejected: Sequence[Rejected], finish: Finish
-    ) -> list[Finished]:
+    async def store(self, accepted: Sequence[Accepted], rejected: Sequence[Rejected], finish: Finish) -> list[Finished]:
         """Stores a batch in one transaction."""
         sealed = await asyncio.to_thread(self._seal, accepted, rejected)
 

@@ -86,7 +86,9 @@ class ProgressTables:
         row, changes = await self._database.read(work)
         if row is None:
             return None
-        happened = tuple(StateChange(SubmissionState(one.state), one.at, one.destination, one.reason) for one in changes)
+        happened = tuple(
+            StateChange(SubmissionState(one.state), one.at, one.destination, one.reason) for one in changes
+        )
         return self._record(row, row.tlog_proof, happened)
 
     async def submissions(

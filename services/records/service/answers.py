@@ -32,9 +32,7 @@ _INSURED = frozenset({IdentifierType.HEALTH_INSURANCE, IdentifierType.SOCIAL_INS
 class Answers:
     """Makes answers and events. `to_insurer` says whether there is an insurer's portal to deliver to."""
 
-    def __init__(
-        self, receipts: Receipts, encode: Encode, clock: Clock, new_id: NewId, *, to_insurer: bool
-    ) -> None:
+    def __init__(self, receipts: Receipts, encode: Encode, clock: Clock, new_id: NewId, *, to_insurer: bool) -> None:
         self._receipts = receipts
         self._encode = encode
         self._clock = clock

@@ -51,7 +51,7 @@ class DocumentPage:
 class HealthBookPage:
     """A page of the health book."""
 
-    entries: Sequence[tuple[DocumentEntry, HealthBookEntry, frozenset[ContentKind]]]
+    entries: Sequence[tuple[DocumentEntry, HealthBookEntry]]
     decision: Decision
     more: Cursor | None
 
@@ -126,10 +126,7 @@ class DocumentService:
         selection, decision = await self._select(principal, query, after, limit)
         with self._span(telemetry.SPAN_OPEN):
             found = await self._store.health_book(selection)
-        entries = [
-            (entry, join(parts), readable_kinds(entry, decision.permissions))
-            for entry, parts in found[: selection.limit - 1]
-        ]
+        entries = [(entry, join(parts)) for entry, parts in found[: selection.limit - 1]]
         return HealthBookPage(entries, decision, _more([entry for entry, _ in found], selection))
 
     async def _select(
@@ -184,6 +181,3 @@ def _more(found: Sequence[DocumentEntry], selection: Selection) -> Cursor | None
         return None
     last = found[selection.limit - 2]
     return Cursor(last.care_end, last.id)
-
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.records.model import Incoming
@@ -29,13 +30,15 @@ class Pending:
         if self.outcome is not None:
             return
         self.outcome = outcome
-        failed = isinstance(outcome, BaseException)
-        if not self.answer.done():
-            if failed:
-                self.answer.set_exception(outcome)
-            else:
+        waiting = not self.answer.done()
+        if isinstance(outcome, bytes):
+            if waiting:
                 self.answer.set_result(outcome)
-        self.settled(outcome if failed else None)
+            self.settled(None)
+        else:
+            if waiting:
+                self.answer.set_exception(outcome)
+            self.settled(outcome)
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,9 @@ class Gatherer:
                 # While every slot is taken the next batch grows.
                 await slots.acquire()
                 if not self._full.is_set():
-                    try:
+                    # When the time is up, the batch is what there is.
+                    with suppress(TimeoutError):
                         await asyncio.wait_for(self._full.wait(), self._limits.seconds)
-                    except TimeoutError:
-                        pass  # noqa: S110 - time is up, the batch is what there is
                 task = tasks.create_task(self._hand_on(self._take()))
                 task.add_done_callback(lambda _: slots.release())
 

@@ -55,7 +55,7 @@ class IntakeService:
             new_id=new_id,
             span=span,
             stored=self._stored,
-            again=lambda pending: self._gatherer.put(pending),
+            again=self._again,
         )
         self._gatherer = Gatherer(self._pipeline.process, limits)
 
@@ -106,6 +106,9 @@ class IntakeService:
             self._observe(ACCEPTED if error is None else str(getattr(error, "reason", "INTERNAL")))
 
         return leave
+
+    def _again(self, pending: Pending) -> None:
+        self._gatherer.put(pending)
 
     def _stored(self) -> None:
         for call in self._stored_calls:

@@ -167,9 +167,7 @@ class Pipeline:
         for key, filing in zip(keys, filings, strict=True):
             if isinstance(filing, Filing):
                 incoming = batch.open[key].incoming
-                accepted.append(
-                    Accepted(self._new_id(), incoming, parsed[key], verdicts[key], filing, verified_at)
-                )
+                accepted.append(Accepted(self._new_id(), incoming, parsed[key], verdicts[key], filing, verified_at))
             else:
                 batch.settle(key, filing)
         return accepted

@@ -1,0 +1,139 @@
+"""Composition root of the records role: `python -m services.records serve|migrate|check-config`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from lienthong.client.tlog.note import NoteSigner
+from lienthong.client.tlog.promise import KEY_NAME
+from lienthong.records.v1 import (
+    document_service_pb2,
+    document_service_pb2_grpc,
+    intake_service_pb2,
+    intake_service_pb2_grpc,
+)
+from lienthong.type.v1 import access_context_pb2
+from opentelemetry import metrics
+
+from services.chassis.clock import system_clock
+from services.chassis.database import Database
+from services.chassis.identifiers import uuid7
+from services.chassis.keyring import FileKeyring
+from services.chassis.lifecycle import Lifecycle
+from services.chassis.main import run
+from services.chassis.outbox import Relay
+from services.chassis.peers import PeerSettings, channel
+from services.chassis.server import Server
+from services.chassis.settings import SettingsError
+from services.chassis.telemetry import Telemetry
+from services.records import jobs, rpc
+from services.records.access import ACCESS
+from services.records.config import Settings
+from services.records.convert.intake import encode_answer
+from services.records.delivery.insurer import open_portal
+from services.records.formats.xml130 import Xml130Format
+from services.records.model import Topic
+from services.records.peers import GrpcConsent, GrpcIdentity, GrpcSigning, GrpcSlips
+from services.records.postgres import PostgresStore
+from services.records.service import DocumentService, IntakeService, SubmissionService
+from services.records.service.admission import Admission, Share
+from services.records.service.answers import Answers
+from services.records.service.gather import Limits
+from services.records.service.receipts import Receipts
+from services.records.telemetry import ATTRIBUTE_OUTCOME, Instruments
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOG_BATCH = 500
+
+
+async def compose(settings: Settings, life: Lifecycle) -> Server:
+    """Puts the role together; nothing is opened elsewhere."""
+    telemetry = await life.enter(Telemetry(settings.telemetry, "records"))
+    instruments = Instruments(metrics.get_meter("lienthong"))
+    database = await life.enter(Database(settings.database))
+    store = PostgresStore(database, FileKeyring(settings.keyring))
+
+    signing = GrpcSigning(await life.enter(channel(_peer("signing", settings), settings.server)))
+    identity = GrpcIdentity(await life.enter(channel(_peer("identity", settings), settings.server)))
+    consent = GrpcConsent(await life.enter(channel(_peer("consent", settings), settings.server)))
+    slips = GrpcSlips(await life.enter(channel(_peer("referrals", settings), settings.server)))
+
+    bounds = settings.intake
+    intake = IntakeService(
+        store=store,
+        signing=signing,
+        identity=identity,
+        formats={one.name: one for one in (Xml130Format(),)},
+        answers=Answers(
+            Receipts(_promise_signer(settings)),
+            encode_answer,
+            system_clock,
+            uuid7,
+            to_insurer=bool(settings.insurer.url),
+        ),
+        clock=system_clock,
+        new_id=uuid7,
+        span=telemetry.span,
+        admission=Admission(
+            Share(bounds.facility_documents, bounds.facility_bytes), Share(bounds.total_documents, bounds.total_bytes)
+        ),
+        limits=Limits(bounds.batch_documents, bounds.batch_bytes, bounds.batch_seconds, bounds.batches),
+        observe=lambda outcome: instruments.documents.add(1, {ATTRIBUTE_OUTCOME: outcome}),
+    )
+    documents = DocumentService(store, consent, telemetry.span, access_context_pb2.LEGAL_BASIS_LAW_19_1_DD)
+
+    server = Server(settings.server, api="records", access=ACCESS, telemetry=telemetry, clock=system_clock)
+    server.add(
+        intake_service_pb2_grpc.add_IntakeServiceServicer_to_server,
+        # Half of a facility's share, so that one stream leaves room for another.
+        rpc.IntakeServicer(intake, SubmissionService(store), system_clock, bounds.facility_documents // 2),
+        intake_service_pb2.DESCRIPTOR.services_by_name["IntakeService"],
+    )
+    server.add(
+        document_service_pb2_grpc.add_DocumentServiceServicer_to_server,
+        rpc.DocumentServicer(documents, instruments),
+        document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"],
+    )
+
+    to_log = jobs.LogRelay(store, signing, store.open_event, telemetry.span)
+    proofs = jobs.ProofJob(store, signing, system_clock, to_log.placed)
+    to_referrals = jobs.SlipRelay(slips, store.open_event, telemetry.span)
+    relays = {
+        Topic.LOG: Relay(database, Topic.LOG.value, to_log.deliver, clock=system_clock, batch=_LOG_BATCH),
+        Topic.SLIPS: Relay(database, Topic.SLIPS.value, to_referrals.deliver, clock=system_clock),
+    }
+    if settings.insurer.url:
+        portal = await life.enter(open_portal(settings.insurer, system_clock))
+        to_insurer = jobs.InsurerRelay(store, portal, store.open_event, system_clock, telemetry.span)
+        relays[Topic.INSURER] = Relay(database, Topic.INSURER.value, to_insurer.deliver, clock=system_clock, batch=20)
+    server.job("intake", intake.run)
+    server.job("proofs", proofs.run)
+    for topic, relay in relays.items():
+        intake.on_stored(relay.wake)
+        server.job(f"relay_{topic.value}", relay.run)
+    server.health(database.ping)
+    return server
+
+
+def _peer(role: str, settings: Settings) -> PeerSettings:
+    addresses = {
+        "signing": settings.signing_address,
+        "identity": settings.identity_address,
+        "consent": settings.consent_address,
+        "referrals": settings.referrals_address,
+    }
+    return PeerSettings(role, addresses[role])
+
+
+def _promise_signer(settings: Settings) -> NoteSigner:
+    key = load_pem_private_key(settings.promise_key.read_bytes(), None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(["LIENTHONG_PROMISE_KEY: not an Ed25519 key"])
+    return NoteSigner(KEY_NAME, key)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run("records", Settings, compose, MIGRATIONS, sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Destinations beyond the house, one adapter each."""
