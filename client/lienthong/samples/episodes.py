@@ -210,7 +210,7 @@ def _result_rows(
     if service["description"]:
         image = {"TEN_CHI_SO": service["name"], "MO_TA": service["description"], "KET_LUAN": service["conclusion"]}
         return [{**shared, "STT": str(before + 1), "MA_CHI_SO": service["code"], **image}]
-    rows = []
+    rows: list[Row] = []
     for index in (row for row in table("indices") if row["service"] == key):
         low, high = visit.condition["abnormal"].get(index["index"], (float(index["low"]), float(index["high"])))
         rows.append(

@@ -19,7 +19,7 @@ from lienthong.samples.resources import table
 # Day from which addresses use the 34 provinces and have no district (Resolution 202/2025/QH15).
 NEW_ERA = date(2025, 7, 1)
 _TODAY = date(2025, 6, 30)
-# Mobile prefixes in use; the last two of three digits.
+# Mobile prefixes in use, without the leading zero.
 _PHONE_PREFIXES = (
     32,
     33,

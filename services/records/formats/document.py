@@ -224,8 +224,7 @@ class DocumentFormat(Protocol):
         ...
 
     def sniff(self, content: bytes) -> bool:
-        """Tell from the first bytes whether the content looks like this format; cheap, and no promise that it parses.
-        """
+        """Tell from the first bytes whether the content looks like this format; cheap, no promise that it parses."""
         ...
 
     def parse(self, content: bytes) -> ParsedDocument:

@@ -52,8 +52,7 @@ class TableRows:
 
 
 def parse_envelope(content: bytes, limits: Limits = DEFAULT_LIMITS, reader: Reader | None = None) -> Envelope:
-    """Read the outer document; whether CHUKYDONVI holds a true signature is not judged here. Raises DocumentUnusable.
-    """
+    """Read the outer document; the signature is judged elsewhere. Raises DocumentUnusable."""
     root = (reader or Reader(limits)).parse(content, ROOT, limits.size)
     if root.tag != ROOT:
         raise DocumentUnusable("ROOT_UNKNOWN", ROOT, f"the root element must be {ROOT}, without a namespace")

@@ -64,6 +64,9 @@ class Reader:
             # The library's text may quote the document; line and column do not.
             line, column = failure.position
             raise DocumentUnusable("NOT_XML", field, f"not well-formed XML at line {line}, column {column}") from None
+        if root.getroottree().docinfo.internalDTD is not None:
+            # Not reached while the scan above is right; what a DTD could do is worth a second lock.
+            raise DocumentUnusable("DTD_FORBIDDEN", field, "a document type declaration")
         if self._too_deep(root):
             raise self._nesting(field)
         return root

@@ -147,8 +147,7 @@ def province_codes(era: str) -> frozenset[str]:
 
 
 def specification(on: date | None) -> Specification:
-    """Return the standard in force on the day an episode ended; the newest for None, the oldest for a day before all.
-    """
+    """Return the standard in force on the day an episode ended; newest for None, oldest for a day before all."""
     starts = _starts()
     if on is None:
         return _compiled(starts[-1])
