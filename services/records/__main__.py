@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lienthong.client.tlog.note import NoteSigner
@@ -37,6 +39,7 @@ from services.records.delivery.insurer import open_portal
 from services.records.formats.xml130 import Xml130Format
 from services.records.model import Topic
 from services.records.peers import GrpcConsent, GrpcIdentity, GrpcSigning, GrpcSlips
+from services.records.ports import Consent, Identity, Signing, Slips
 from services.records.postgres import PostgresStore
 from services.records.service import DocumentService, IntakeService, SubmissionService
 from services.records.service.admission import Admission, Share
@@ -49,23 +52,43 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _LOG_BATCH = 500
 
 
+@dataclass(frozen=True)
+class Peers:
+    """The other roles."""
+
+    signing: Signing
+    identity: Identity
+    consent: Consent
+    slips: Slips
+
+
 async def compose(settings: Settings, life: Lifecycle) -> Server:
-    """Puts the role together; nothing is opened elsewhere."""
+    """Puts the role together with its peers over gRPC."""
+
+    async def to(role: str, address: str) -> grpc.aio.Channel:
+        return await life.enter(channel(PeerSettings(role, address), settings.server))
+
+    peers = Peers(
+        signing=GrpcSigning(await to("signing", settings.signing_address)),
+        identity=GrpcIdentity(await to("identity", settings.identity_address)),
+        consent=GrpcConsent(await to("consent", settings.consent_address)),
+        slips=GrpcSlips(await to("referrals", settings.referrals_address)),
+    )
+    return await assemble(settings, life, peers)
+
+
+async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
+    """Puts the role together around given peers; nothing else is opened elsewhere."""
     telemetry = await life.enter(Telemetry(settings.telemetry, "records"))
     instruments = Instruments(metrics.get_meter("lienthong"))
     database = await life.enter(Database(settings.database))
     store = PostgresStore(database, FileKeyring(settings.keyring))
 
-    signing = GrpcSigning(await life.enter(channel(_peer("signing", settings), settings.server)))
-    identity = GrpcIdentity(await life.enter(channel(_peer("identity", settings), settings.server)))
-    consent = GrpcConsent(await life.enter(channel(_peer("consent", settings), settings.server)))
-    slips = GrpcSlips(await life.enter(channel(_peer("referrals", settings), settings.server)))
-
     bounds = settings.intake
     intake = IntakeService(
         store=store,
-        signing=signing,
-        identity=identity,
+        signing=peers.signing,
+        identity=peers.identity,
         formats={one.name: one for one in (Xml130Format(),)},
         answers=Answers(
             Receipts(_promise_signer(settings)),
@@ -83,7 +106,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         limits=Limits(bounds.batch_documents, bounds.batch_bytes, bounds.batch_seconds, bounds.batches),
         observe=lambda outcome: instruments.documents.add(1, {ATTRIBUTE_OUTCOME: outcome}),
     )
-    documents = DocumentService(store, consent, telemetry.span, access_context_pb2.LEGAL_BASIS_LAW_19_1_DD)
+    documents = DocumentService(store, peers.consent, telemetry.span, access_context_pb2.LEGAL_BASIS_LAW_19_1_DD)
 
     server = Server(settings.server, api="records", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
@@ -98,9 +121,9 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"],
     )
 
-    to_log = jobs.LogRelay(store, signing, store.open_event, telemetry.span)
-    proofs = jobs.ProofJob(store, signing, system_clock, to_log.placed)
-    to_referrals = jobs.SlipRelay(slips, store.open_event, telemetry.span)
+    to_log = jobs.LogRelay(store, peers.signing, store.open_event, telemetry.span)
+    proofs = jobs.ProofJob(store, peers.signing, system_clock, to_log.placed)
+    to_referrals = jobs.SlipRelay(peers.slips, store.open_event, telemetry.span)
     relays = {
         Topic.LOG: Relay(database, Topic.LOG.value, to_log.deliver, clock=system_clock, batch=_LOG_BATCH),
         Topic.SLIPS: Relay(database, Topic.SLIPS.value, to_referrals.deliver, clock=system_clock),
@@ -116,16 +139,6 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         server.job(f"relay_{topic.value}", relay.run)
     server.health(database.ping)
     return server
-
-
-def _peer(role: str, settings: Settings) -> PeerSettings:
-    addresses = {
-        "signing": settings.signing_address,
-        "identity": settings.identity_address,
-        "consent": settings.consent_address,
-        "referrals": settings.referrals_address,
-    }
-    return PeerSettings(role, addresses[role])
 
 
 def _promise_signer(settings: Settings) -> NoteSigner:
