@@ -1,37 +1,54 @@
-"""Facts of certificates and path validation. Pure; no subject name, which may hold a citizen's number, ever leaves it."""
+"""Facts of certificates and path validation. Pure; no subject name, which may hold a citizen's number, ever leaves it.
+
+Chains are built here from registered authorities only, each link checked by its signature, because the verifier of
+`cryptography` refuses in sentences and not in codes, and accepts short keys. What is left of RFC 5280 §6 (path length,
+name constraints, critical extensions) is that verifier's work. Nothing is fetched."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from services.signing.formats.facts import Finding, SubIndication
+from services.signing.formats.keys import checked_key, parse_certificate
 
-SMALLEST_RSA = 2048
-CURVES = ("secp256r1", "secp384r1")
 HASHES = ("sha256", "sha384", "sha512")
+"""Digests that a certificate may be signed with."""
+
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 """Extended key usage for document signing (RFC 9336)."""
-PURPOSES = frozenset({DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.CLIENT_AUTH})
-"""Purposes accepted for signing; real certificates of Viet Nam's CAs carry client authentication and mail protection."""
+
+PURPOSES = frozenset({DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION})
+"""Purposes accepted for signing; a certificate for servers or clients only is none."""
+
 LONGEST_PATH = 4
+"""Most certificates below the root, the signer's included."""
+
 _CACHE = 4096
+_MOST_PATHS = 16
 
 
 @dataclass(frozen=True)
 class Path:
-    """A path from a signer to a registered root, as SHA-256 fingerprints in hex, and the authority that issued the signer."""
+    """A path from a signer to a registered root, as SHA-256 fingerprints in hex, and the authority that issued the
+    signer.
+
+    All certificates of the path are valid from `starts_at` to `ends_at` (UTC).
+    """
 
     fingerprints: tuple[str, ...]
     issuer: str
+    starts_at: datetime
+    ends_at: datetime
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
@@ -39,12 +56,16 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+@lru_cache(maxsize=_CACHE)
 def load(der: bytes) -> x509.Certificate:
-    """A certificate; raises Finding NO_SIGNING_CERTIFICATE_FOUND when the bytes are not exactly one, or one is malformed inside."""
+    """A certificate; raises Finding NO_SIGNING_CERTIFICATE_FOUND when the bytes are not exactly one, or one is
+    malformed inside."""
+    certificate = parse_certificate(der)
     try:
-        certificate = x509.load_der_x509_certificate(der)
         certificate.extensions  # noqa: B018 - parses them, so that malformed ones show here
-    except (ValueError, UnsupportedAlgorithm):
+        certificate.subject  # noqa: B018
+        certificate.issuer  # noqa: B018
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise Finding(
             SubIndication.NO_SIGNING_CERTIFICATE_FOUND, "CERTIFICATE_UNREADABLE", "not a certificate"
         ) from None
@@ -54,6 +75,15 @@ def load(der: bytes) -> x509.Certificate:
 def serial(certificate: x509.Certificate) -> str:
     """Serial number in hex."""
     return f"{certificate.serial_number:x}"
+
+
+def issuer_key_id(certificate: x509.Certificate) -> str:
+    """Key identifier of the issuer in hex, empty when the certificate names none (RFC 5280 §4.2.1.1)."""
+    try:
+        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return ""
+    return (identifier or b"").hex()
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
@@ -68,22 +98,22 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 def check_algorithms(certificate: x509.Certificate) -> None:
     """Key and signature algorithm against the policy (Circular 15/2025/TT-BKHCN); raises Finding."""
+    checked_key(certificate)
     try:
-        key = certificate.public_key()
         digest = certificate.signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm):
-        raise _weak("KEY_UNSUPPORTED", "RSA of at least 2048 bits, or ECDSA on P-256 or P-384") from None
-    if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < SMALLEST_RSA:
-            raise _weak("KEY_TOO_SMALL", "RSA keys have at least 2048 bits")
-    elif not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in CURVES:
-        raise _weak("KEY_UNSUPPORTED", "RSA of at least 2048 bits, or ECDSA on P-256 or P-384")
+    except UnsupportedAlgorithm:
+        digest = None
     if digest is None or digest.name not in HASHES:
         raise _weak("CERTIFICATE_DIGEST_WEAK", "certificates are signed with SHA-256, SHA-384 or SHA-512")
 
 
 def check_purpose(certificate: x509.Certificate) -> None:
-    """Key usage and purpose of a signer's certificate; raises Finding."""
+    """Key usage and purpose of a signer's certificate; raises Finding.
+
+    A certificate without extended key usage is not restricted to purposes (RFC 5280 §4.2.1.12); its key usage still has
+    to allow signatures."""
+    if is_authority(certificate):
+        raise _chain("AUTHORITY_AS_SIGNER", "the certificate is that of a certification authority")
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
@@ -111,33 +141,71 @@ def check_time(certificate: x509.Certificate, at: datetime) -> None:
 def find_path(
     signer: x509.Certificate, roots: Sequence[x509.Certificate], intermediates: Sequence[x509.Certificate], at: datetime
 ) -> Path:
-    """The path to a registered root through registered intermediates, each link checked by signature, not by name alone. Raises Finding."""
-    path = [signer]
-    while len(path) <= LONGEST_PATH:
-        tip = path[-1]
-        issuer = _issuer(tip, roots)
-        if issuer is not None:
-            complete = [*path, issuer]
-            for certificate in complete[1:]:
-                _check_authority(certificate, at)
-            return Path(tuple(map(fingerprint, complete)), fingerprint(complete[1]))
-        above = _issuer(tip, intermediates)
-        if above is None or above in path:
-            break
-        path.append(above)
-    raise Finding(SubIndication.NO_CERTIFICATE_CHAIN_FOUND, "CHAIN_NOT_FOUND", "no path to a registered trust anchor")
+    """The path to a registered root through registered intermediates that holds at a time. Raises Finding.
 
-
-def _issuer(certificate: x509.Certificate, candidates: Sequence[x509.Certificate]) -> x509.Certificate | None:
-    for candidate in candidates:
-        if candidate.subject != certificate.issuer:
-            continue
+    Where several paths lead to a root (renewed or cross-signed authorities), one that holds is enough; the finding is
+    that of the first."""
+    refused: Finding | None = None
+    for number, chain in enumerate(_chains([signer], roots, intermediates)):
         try:
-            certificate.verify_directly_issued_by(candidate)
-        except (ValueError, TypeError, InvalidSignature):
-            continue
-        return candidate
-    return None
+            return _checked(chain, at)
+        except Finding as finding:
+            refused = refused or finding
+        if number >= _MOST_PATHS:
+            break
+    raise refused or Finding(
+        SubIndication.NO_CERTIFICATE_CHAIN_FOUND, "CHAIN_NOT_FOUND", "no path to a registered trust anchor"
+    )
+
+
+def _chains(
+    path: list[x509.Certificate], roots: Sequence[x509.Certificate], intermediates: Sequence[x509.Certificate]
+) -> Iterator[list[x509.Certificate]]:
+    """Every chain of valid signatures from the first certificate to a root, shortest first at each step."""
+    for root in roots:
+        if _issued_by(path[-1], root):
+            yield [*path, root]
+    if len(path) < LONGEST_PATH:
+        for intermediate in intermediates:
+            if intermediate not in path and _issued_by(path[-1], intermediate):
+                yield from _chains([*path, intermediate], roots, intermediates)
+
+
+def _issued_by(certificate: x509.Certificate, candidate: x509.Certificate) -> bool:
+    if candidate.subject != certificate.issuer:
+        return False
+    try:
+        certificate.verify_directly_issued_by(candidate)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _checked(chain: Sequence[x509.Certificate], at: datetime) -> Path:
+    signer, *authorities = chain
+    for authority in authorities:
+        _check_authority(authority, at)
+    check_time(signer, at)
+    verifier = (
+        PolicyBuilder()
+        .store(Store([chain[-1]]))
+        .time(at)
+        .max_chain_depth(LONGEST_PATH)
+        # The default for end entities asks for a web server's or client's certificate; `check_purpose` is ours.
+        .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all())
+        .build_client_verifier()
+    )
+    try:
+        verifier.verify(signer, list(authorities[:-1]))
+    except VerificationError:
+        # Its text quotes the subject.
+        raise _chain("PATH_REFUSED", "the path does not fulfil RFC 5280") from None
+    return Path(
+        tuple(map(fingerprint, chain)),
+        fingerprint(chain[1]),
+        max(certificate.not_valid_before_utc for certificate in chain),
+        min(certificate.not_valid_after_utc for certificate in chain),
+    )
 
 
 def _check_authority(certificate: x509.Certificate, at: datetime) -> None:
@@ -157,10 +225,15 @@ def _chain(reason: str, text: str) -> Finding:
 
 
 class PathCache:
-    """Paths by (certificate, trust version, hour): a miss costs more than twice the signature. Bounded; oldest first out."""
+    """Paths by (certificate, trust version, hour): a miss costs more than twice the signature. Bounded; oldest first
+    out."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = _CACHE) -> None:
+        self._capacity = capacity
         self._known: OrderedDict[tuple[str, int, int], Path] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def find(
         self,
@@ -170,12 +243,12 @@ class PathCache:
         at: datetime,
         version: int,
     ) -> Path:
-        """As `find_path`; only paths that were found are kept."""
+        """As `find_path`; only paths that were found are kept, and used only while all their certificates are valid."""
         key = (fingerprint(signer), version, int(at.timestamp()) // 3600)
         known = self._known.get(key)
-        if known is None:
+        if known is None or not known.starts_at <= at <= known.ends_at:
             known = find_path(signer, roots, intermediates, at)
             self._known[key] = known
-            if len(self._known) > _CACHE:
+            while len(self._known) > self._capacity:
                 self._known.popitem(last=False)
         return known

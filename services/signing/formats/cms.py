@@ -279,7 +279,7 @@ def _certificate(
         raise _missing("SIGNING_CERTIFICATE_MISMATCH", "no certificate at hand is the one the signature names")
     certificate = signer_certificate(candidates[0])
     if not _identified(signer.sid, certificate):
-        raise _missing("SIGNER_IDENTIFIER_MISMATCH", "the signer identifier is of another certificate")
+        raise _missing("IDENTIFIER_MISMATCH", "the signer identifier is of another certificate")
     if identifier.issuer_serial is not None and identifier.issuer_serial.serial != certificate.serial:
         raise _missing("SIGNING_CERTIFICATE_MISMATCH", "signing-certificate-v2 names another serial number")
     return certificate

@@ -90,9 +90,10 @@ def checked_key(certificate: x509.Certificate) -> tuple[rsa.RSAPublicKey | ec.El
         return key, "rsa"
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
         return key, _CURVES[key.curve.name]
+    short = isinstance(key, rsa.RSAPublicKey) and key.key_size < SHORTEST_RSA
     raise Finding(
         SubIndication.CRYPTO_CONSTRAINTS_FAILURE,
-        "KEY_WEAK",
+        "KEY_TOO_SMALL" if short else "KEY_UNSUPPORTED",
         f"keys are RSA of {SHORTEST_RSA} to {LONGEST_RSA} bits, P-256 or P-384",
     )
 
@@ -107,7 +108,7 @@ def signer_certificate(der: bytes) -> SignerCertificate:
         key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:
         key_id = None
-    except (ValueError, x509.DuplicateExtension) as error:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise _unreadable("the certificate has a wrong name or extension") from error
     return SignerCertificate(der, key, name, issuer, certificate.serial_number, key_id)
 
@@ -148,4 +149,4 @@ def _wrong(reason: str, text: str) -> Finding:
 
 
 def _unreadable(text: str) -> Finding:
-    return Finding(SubIndication.FORMAT_FAILURE, "CERTIFICATE_UNREADABLE", text)
+    return Finding(SubIndication.NO_SIGNING_CERTIFICATE_FOUND, "CERTIFICATE_UNREADABLE", text)
