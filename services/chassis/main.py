@@ -16,6 +16,7 @@ from services.chassis.settings import DatabaseSettings, SettingsError, load, nam
 from services.chassis.status import write_problems
 
 EXIT_USAGE = 2
+OWNER_URL = "LIENTHONG_DATABASE_OWNER_URL"
 
 
 class RoleSettings(Protocol):
@@ -41,18 +42,20 @@ def run(
     if command not in ("serve", "migrate", "check-config"):
         write_problems([f"usage: python -m services.{role} serve|migrate|check-config", *names(settings_type)])
         return EXIT_USAGE
+    if command == "migrate":
+        # A migration gets the owner's secret and nothing else; no other setting concerns it.
+        owner_url = os.environ.get(OWNER_URL, "")
+        if not owner_url:
+            write_problems([f"{OWNER_URL}: missing"])
+            return EXIT_USAGE
+        upgrade(migrations, owner_url)
+        return 0
     try:
         settings = load(settings_type, os.environ)
     except SettingsError as error:
         write_problems(error.problems)
         return EXIT_USAGE
     if command == "check-config":
-        return 0
-    if command == "migrate":
-        if not settings.database.owner_url:
-            write_problems(["LIENTHONG_DATABASE_OWNER_URL: missing"])
-            return EXIT_USAGE
-        upgrade(migrations, settings.database.owner_url)
         return 0
     try:
         uvloop.run(_serve(settings, compose))
