@@ -13,7 +13,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -52,18 +52,31 @@ class Keyring(Protocol):
         """Keyed blind index of a canonical value, 16 bytes; other kinds give unrelated results."""
 
 
-class FileKeyring:
-    """Keys in a JSON file `{"current": 1, "keys": {"1": {"kek": b64, "blind": b64}}}`, mode 0600; for development and small sites.
+class KeyringUnreadable(Exception):
+    """The keyring file is missing, malformed, or lacks its current key. The text names the file, never what is in it."""
 
-    The blind key is that of the lowest version: changing it means indexing anew, which is a job of its own.
+
+class FileKeyring:
+    """Keys in a JSON file `{"current": 1, "keys": {"1": {"kek": b64, "blind": b64}}}`, mode 0600; for development and
+    small sites.
+
+    The blind key is that of the lowest version: changing it means indexing anew, which is a job of its own. One version
+    may wrap 2^32 keys, the limit of random nonces under one key (NIST SP 800-38D §8.3): rotate long before.
     """
 
     def __init__(self, path: Path) -> None:
-        raw = json.loads(path.read_text("utf-8"))
-        self._current = int(raw["current"])
-        keys = {int(version): entry for version, entry in raw["keys"].items()}
-        self._keks = {version: AESGCM(base64.b64decode(entry["kek"])) for version, entry in keys.items()}
-        self._blind = base64.b64decode(keys[min(keys)]["blind"])
+        try:
+            raw = json.loads(path.read_text("utf-8"))
+            self._current = int(raw["current"])
+            keys = {int(version): entry for version, entry in raw["keys"].items()}
+            self._keks = {version: AESGCM(_key(entry["kek"])) for version, entry in keys.items()}
+            self._blind = _key(keys[min(keys)]["blind"])
+            complete = self._current in self._keks
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            complete = False
+        if not complete:
+            # Without its cause: a parser's error holds the whole document.
+            raise KeyringUnreadable(f"{path} is not a keyring") from None
         self._kinds: dict[str, bytes] = {}
 
     def wrap(self, key: bytes, aad: bytes) -> WrappedKey:
@@ -88,22 +101,37 @@ class FileKeyring:
 
 
 def create_keyring(path: Path) -> None:
-    """Writes a new keyring file with version 1."""
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(json.dumps({"current": 1, "keys": {"1": _new_version()}}), "utf-8")
+    """Writes a new keyring file with version 1. Raises FileExistsError rather than overwrite keys."""
+    _write(path, {"current": 1, "keys": {"1": _new_version()}})
 
 
 def rotate(path: Path) -> int:
-    """Adds a version and makes it the current one; older ones still open what they sealed."""
+    """Adds a version and makes it the current one; older ones still open what they sealed. Returns the version.
+    Processes use it from their next start. Two at once: the second raises FileExistsError.
+    """
     raw = json.loads(path.read_text("utf-8"))
     version = max(map(int, raw["keys"])) + 1
     raw["keys"][str(version)] = _new_version()
     raw["current"] = version
     partial = path.with_suffix(".part")
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps(raw), "utf-8")
+    _write(partial, raw)
     partial.replace(path)
     return version
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        # What is sealed with a key that a power cut took is lost for ever.
+        os.fsync(file.fileno())
+
+
+def _key(text: str) -> bytes:
+    key = base64.b64decode(text, validate=True)
+    if len(key) != KEY_BYTES:
+        raise ValueError("a key has 32 bytes")
+    return key
 
 
 def _new_version() -> dict[str, str]:

@@ -27,12 +27,14 @@ _SHARE_OF_LEASE = 0.8
 # The database's clock decides, because relays on several machines must agree; a test's clock may run ahead of it.
 _NOW = "greatest(CAST(:now AS timestamptz), clock_timestamp())"
 _AGGREGATES = "aggregate = ANY(CAST(:aggregates AS text[]))"
+# Materialized: as a plain subquery the planner may run it again for every row, and each run locks another batch.
 _CLAIM = text(f"""
-    UPDATE outbox_aggregate SET claim = :claim, attempts = attempts + 1, due_at = {_NOW} + CAST(:lease AS interval)
-    WHERE topic = :topic AND aggregate IN (
+    WITH due AS MATERIALIZED (
         SELECT aggregate FROM outbox_aggregate WHERE topic = :topic AND due_at <= {_NOW}
         ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-    RETURNING aggregate, attempts
+    UPDATE outbox_aggregate SET claim = :claim, attempts = attempts + 1, due_at = {_NOW} + CAST(:lease AS interval)
+    FROM due WHERE outbox_aggregate.topic = :topic AND outbox_aggregate.aggregate = due.aggregate
+    RETURNING outbox_aggregate.aggregate, attempts
 """)  # noqa: S608 - fixed text
 # A statement of its own: it must see what was committed until the locks were had.
 _HEADS = text("""
