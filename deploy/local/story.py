@@ -94,9 +94,9 @@ def tell(endpoints: dict[str, Any], folder: Path) -> None:
     episode = Generator(7).episode(
         sample_person(person), SOURCE, "3176", referral_to=TARGET, follow_up=True, ended=datetime.now(VIETNAM)
     )
-    path = folder / "episodes" / f"{episode.document_id}.xml"
+    path = folder / "episodes" / f"{episode.document_id.replace('/', '_')}.xml"
     path.write_bytes(episode.content)
-    trace = _submission(teller, path, signed / path.name, episode.document_id)
+    trace = _submission(teller, path, signed / path.name, path.stem)
     document = _consent_and_read(teller, person, signed / path.name)
     _referral(teller)
     _ledger_and_revocation(teller, person, document)

@@ -238,7 +238,7 @@ class LocalStack:
             NoteSigner(name, load_pem_private_key(keys[key].read_bytes(), None)).verifier_key.encode()  # type: ignore[arg-type] # made as Ed25519
             for name, key in ((ORIGIN, "log"), (PROMISE_NAME, "promise"))
         )
-        (self.folder / "trust.policy").write_text(f"log {log}\npromise {promise}\nquorum none\n", "utf-8")
+        (self.folder / "trust.policy").write_text(f"log {log}\n#!promise {promise}\nquorum none\n", "utf-8")
         return keys
 
     def _role(

@@ -48,11 +48,11 @@ class Outcome:
 
 
 def outgoing(path: Path, document_id: str = "") -> Outgoing:
-    """Describes a file for sending; the id defaults to its name without suffixes, a sibling `.p7s` is its detached signature."""
+    """Describes a file for sending; the id defaults to its name without the ending, a sibling `.p7s` is its detached signature."""
     signature = path.with_name(path.name + ".p7s")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Outgoing(document_id or path.name.split(".")[0], path, digest, signature if signature.exists() else None)
+    return Outgoing(document_id or path.stem, path, digest, signature if signature.exists() else None)
 
 
 def message(document: Outgoing) -> submission_pb2.DocumentSubmission:

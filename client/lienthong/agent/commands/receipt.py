@@ -11,7 +11,7 @@ import grpc
 from lienthong.agent.commands.submit import receipt_of
 from lienthong.agent.session import CALL_SECONDS, Session, call
 from lienthong.agent.spool import Spool
-from lienthong.client.tlog.policy import load_policy
+from lienthong.client.tlog.policy import PolicyInvalid, load_policy
 from lienthong.client.tlog.receipt import Receipt, ReceiptError, verify_receipt
 from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc
 
@@ -72,11 +72,11 @@ def get(session: Session, submission: str, out: Path | None, wait: float) -> Non
 @click.pass_obj
 def verify(session: Session, file: Path, document: Path | None, policy: Path | None) -> None:
     """Checks the receipt in FILE offline. Fails with the name of what is wrong."""
-    trust = load_policy((policy or session.profile.policy).read_text("utf-8"))
     try:
+        trust = load_policy((policy or session.profile.policy).read_text("utf-8"))
         report = verify_receipt(
             Receipt.from_json(file.read_text("utf-8")), trust, document=document.read_bytes() if document else None
         )
-    except ReceiptError as error:
+    except (ReceiptError, PolicyInvalid) as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error
     click.echo(str(report))

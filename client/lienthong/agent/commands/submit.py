@@ -31,7 +31,7 @@ def receipt_of(message: receipt_pb2.Receipt) -> Receipt:
 
 @click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
-@click.option("--document-id", default="", help="Id of a single document; else the file's name without suffixes.")
+@click.option("--document-id", default="", help="Id of a single document; else the file's name without its ending.")
 @click.option("--again", is_flag=True, help="Send also what the spool says was accepted; the first answers come back.")
 @click.pass_obj
 def submit(session: Session, source: Path, document_id: str, again: bool) -> None:
