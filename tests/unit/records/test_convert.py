@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -28,17 +29,28 @@ from services.records.model import (
 )
 from tests.fakes.records_samples import NOW, accepted, answers, episode, parsed, rejected, unidentified
 
-WHERE = {"facility": "01001", "received_at": NOW, "trace_id": "a" * 32, "trace": ""}
+WHERE: dict[str, Any] = {"facility": "01001", "received_at": NOW, "trace_id": "a" * 32, "trace": ""}
+
+ONE: Any = 1
+# A number that no version of the contract has; the wire lets it through.
+UNKNOWN: Any = 99
 
 
-def submission(**changes: object) -> submission_pb2.DocumentSubmission:
-    fields = {"document_id": "HS-1", "format": submission_pb2.DOCUMENT_FORMAT_XML130, "content": b"<x/>", **changes}
+def submission(**changes: Any) -> submission_pb2.DocumentSubmission:
+    fields: dict[str, Any] = {
+        "document_id": "HS-1",
+        "format": submission_pb2.DOCUMENT_FORMAT_XML130,
+        "content": b"<x/>",
+        **changes,
+    }
     return submission_pb2.DocumentSubmission(**fields)
 
 
 def test_every_wrong_field_is_named_at_once() -> None:
-    signature = submission_pb2.DetachedSignature(content=b"x" * 70_000, format=9)
-    wrong = submission(document_id="a\nb", format=9, content=b"x" * (LARGEST_DOCUMENT + 1), signatures=[signature] * 11)
+    signature = submission_pb2.DetachedSignature(content=b"x" * 70_000, format=UNKNOWN)
+    wrong = submission(
+        document_id="a\nb", format=UNKNOWN, content=b"x" * (LARGEST_DOCUMENT + 1), signatures=[signature] * 11
+    )
     with pytest.raises(InvalidArgument) as error:
         intake.document_in(wrong, "document", **WHERE)
     fields = {one.field for one in error.value.violations}
@@ -109,8 +121,8 @@ def test_unconfirmed_filings_are_held(outcome: str, held: bool) -> None:  # noqa
 
 
 def test_only_a_permit_permits() -> None:
-    part = decision_pb2.Permission(kinds=[document_kind_pb2.DOCUMENT_KIND_PRESCRIPTION, 99])
-    for effect in (decision_pb2.EFFECT_UNSPECIFIED, decision_pb2.EFFECT_DENY, 99):
+    part = decision_pb2.Permission(kinds=[document_kind_pb2.DOCUMENT_KIND_PRESCRIPTION, UNKNOWN])
+    for effect in (decision_pb2.EFFECT_UNSPECIFIED, decision_pb2.EFFECT_DENY, UNKNOWN):
         assert not peers.decision_in(decision_pb2.Decision(effect=effect, permissions=[part])).permitted
     (permission,) = peers.decision_in(
         decision_pb2.Decision(effect=decision_pb2.EFFECT_PERMIT, permissions=[part])
@@ -136,9 +148,9 @@ def test_a_query_names_its_evidence() -> None:
 
 
 def test_filters_and_contexts_are_checked() -> None:
-    good = access_context_pb2.AccessContext(purpose=1, legal_basis=1, reason="x")
+    good = access_context_pb2.AccessContext(purpose=ONE, legal_basis=ONE, reason="x")
     assert scalars.context_in(good, "context") == AccessContext(1, 1, "x")
-    bad = access_context_pb2.AccessContext(purpose=99, legal_basis=99, reason="x" * 201)
+    bad = access_context_pb2.AccessContext(purpose=UNKNOWN, legal_basis=UNKNOWN, reason="x" * 201)
     with pytest.raises(InvalidArgument) as error:
         scalars.context_in(bad, "context")
     assert [one.field for one in error.value.violations] == [

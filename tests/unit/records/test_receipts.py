@@ -16,7 +16,7 @@ from tests.fakes.records_samples import NOW, accepted, episode, signer
 
 
 def trust() -> TrustPolicy:
-    return load_policy(f"promise {signer().verifier_key.encode()}\nquorum none\n")
+    return load_policy(f"#!promise {signer().verifier_key.encode()}\nquorum none\n")
 
 
 def test_a_promise_verifies_with_the_clients_own_code() -> None:
