@@ -17,7 +17,8 @@ from typing import Any
 from aiohttp import web
 from joserfc.jwk import ECKey
 
-from deploy.local.idapp import IdApp, Platform, World
+from deploy.local.idapp import Accounts, AppClient, IdApp
+from deploy.local.oauth import Facilities, Operators
 from deploy.local.otlp import OtlpReceiver
 from deploy.local.reception import Reception
 from deploy.local.tokens import TokenIssuer
@@ -35,13 +36,15 @@ class Outside:
     certificate: str
     private_key: str
     authority: str
-    platform_key: str
+    facility_key: str
+    operator_key: str
     citizen_key: str
     client_id: str
     client_jwk: dict[str, Any]
     operators: dict[str, tuple[str, str]]
     insurer_username: str
     insurer_password: str
+    insurer_folder: str
 
     @property
     def base(self) -> str:
@@ -51,17 +54,17 @@ class Outside:
 
 async def serve(settings: Outside) -> None:
     """Runs until told to end."""
-    world = World(
-        {name: (secret, kind) for name, (secret, kind) in settings.operators.items()},
-        settings.client_id,
-        ECKey.import_key(settings.client_jwk),
-    )
     application = web.Application(client_max_size=LARGEST_BODY)
-    platform = TokenIssuer.load(f"{settings.base}/platform", Path(settings.platform_key))
-    citizen = TokenIssuer.load(f"{settings.base}/citizen", Path(settings.citizen_key))
-    application.add_routes(Platform(platform, world).routes())
-    application.add_routes(IdApp(citizen, world).routes())
-    application.add_routes(Reception(settings.insurer_username, settings.insurer_password).routes())
+    facilities = TokenIssuer.load(f"{settings.base}/facility", Path(settings.facility_key))
+    operators = TokenIssuer.load(f"{settings.base}/operator", Path(settings.operator_key))
+    citizens = TokenIssuer.load(f"{settings.base}/citizen", Path(settings.citizen_key))
+    client = AppClient(settings.client_id, ECKey.import_key(settings.client_jwk))
+    secret, _ = settings.operators["admin"]
+    reception = Reception(settings.insurer_username, settings.insurer_password, Path(settings.insurer_folder))
+    application.add_routes(Facilities(facilities).routes())
+    application.add_routes(Operators(operators, settings.operators).routes())
+    application.add_routes(IdApp(citizens, client, Accounts(secret)).routes())
+    application.add_routes(reception.routes())
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.authority)
     context.load_cert_chain(settings.certificate, settings.private_key)
     context.verify_mode = ssl.CERT_OPTIONAL

@@ -81,7 +81,7 @@ def operator_token(outside: Outside, name: str) -> str:
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            return str(post(f"{outside.base}/platform/token", form, outside.authority)["access_token"])
+            return str(post(f"{outside.base}/operator/token", form, outside.authority)["access_token"])
         except urllib.error.URLError:
             if time.monotonic() > end:
                 raise

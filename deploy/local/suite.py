@@ -49,6 +49,12 @@ _OPERATORS = {
     "auditor": PrincipalKind.AUDITOR,
     "ministry": PrincipalKind.MINISTRY,
 }
+_ISSUERS = {
+    "facility": (PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER),
+    "operator": tuple(_OPERATORS.values()),
+    "citizen": (PrincipalKind.CITIZEN,),
+}
+"""The issuers of access tokens, and the kinds of principal that each may vouch for."""
 
 
 class LocalStack:
@@ -188,9 +194,7 @@ class LocalStack:
 
     def _start_outside(self, pki: Pki) -> Outside:
         server = pki.server("outside")
-        platform, citizen = pki.folder / "platform.jwk", pki.folder / "citizen.jwk"
-        TokenIssuer("platform").save(platform)
-        TokenIssuer("citizen").save(citizen)
+        keys = {name: TokenIssuer(name).save(pki.folder / f"{name}.jwk") for name in _ISSUERS}
         client = ECKey.generate_key("P-256")
         (pki.folder / "consent-client.jwk").write_text(json.dumps(client.as_dict(private=True)), "utf-8")
         settings = Outside(
@@ -200,13 +204,15 @@ class LocalStack:
             certificate=str(server.certificate),
             private_key=str(server.private_key),
             authority=str(pki.authority),
-            platform_key=str(platform),
-            citizen_key=str(citizen),
+            facility_key=str(keys["facility"]),
+            operator_key=str(keys["operator"]),
+            citizen_key=str(keys["citizen"]),
             client_id="lienthong-consent",
             client_jwk=dict(client.as_dict(private=False)),
             operators={name: (secrets.token_urlsafe(18), kind.value) for name, kind in _OPERATORS.items()},
             insurer_username="lienthong",
             insurer_password=secrets.token_urlsafe(18),
+            insurer_folder=str(self.folder / "insurer"),
         )
         path = pki.folder / "outside.json"
         path.touch(mode=0o600)
@@ -218,16 +224,12 @@ class LocalStack:
         return settings
 
     def _issuers(self, pki: Pki, outside: Outside) -> None:
-        platform = TokenIssuer.load(f"{outside.base}/platform", Path(outside.platform_key))
-        citizen = TokenIssuer.load(f"{outside.base}/citizen", Path(outside.citizen_key))
-        platform_kinds = (PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER, *_OPERATORS.values())
-        trusted = {
-            platform.issuer: platform.trusted_for(*platform_kinds),
-            citizen.issuer: citizen.trusted_for(PrincipalKind.CITIZEN),
-        }
+        trusted = {}
+        for name, kinds in _ISSUERS.items():
+            issuer = TokenIssuer.load(f"{outside.base}/{name}", pki.folder / f"{name}.jwk")
+            trusted[issuer.issuer] = issuer.trusted_for(*kinds)
+            (pki.folder / f"{name}.jwks").write_text(json.dumps(issuer.jwks), "utf-8")
         (pki.folder / "issuers.json").write_text(json.dumps(trusted), "utf-8")
-        (pki.folder / "platform.jwks").write_text(json.dumps(platform.jwks), "utf-8")
-        (pki.folder / "citizen.jwks").write_text(json.dumps(citizen.jwks), "utf-8")
 
     def _keys(self, pki: Pki) -> dict[str, Path]:
         keys = {"log": pki.ed25519("log"), "promise": pki.ed25519("promise")}
@@ -287,8 +289,9 @@ class LocalStack:
 
     def _gateway(self, pki: Pki, addresses: Mapping[str, str], outside: Outside) -> GatewayValues:
         edge, gateway = pki.server("gateway"), pki.workload("gateway")
-        platform = Issuer(f"{outside.base}/platform", str(pki.folder / "platform.jwks"))
-        citizen = Issuer(f"{outside.base}/citizen", str(pki.folder / "citizen.jwks"))
+        facility, operator, citizen = (
+            Issuer(f"{outside.base}/{name}", str(pki.folder / f"{name}.jwks")) for name in _ISSUERS
+        )
         return GatewayValues(
             facility_listener=Address.parse(self._ports.reserve()),
             public_listener=Address.parse(self._ports.reserve()),
@@ -299,9 +302,9 @@ class LocalStack:
             workload_key=str(gateway.private_key),
             facility_authority=str(pki.authority),
             workload_authority=str(pki.authority),
-            descriptors=str(ROOT / "deploy/envoy/descriptors.binpb"),
-            facility_issuers=(platform,),
-            public_issuers=(platform, citizen),
+            descriptors="",
+            facility_issuers=(facility,),
+            public_issuers=(operator, citizen),
             roles={role: Address.parse(address) for role, address in addresses.items()},
             dns=False,
             collector=Address.parse(outside.collector),
@@ -331,7 +334,7 @@ class LocalStack:
                 "authority": str(pki.authority),
                 "client_certificate": str(one.client.certificate),
                 "client_key": str(one.client.private_key),
-                "token_endpoint": f"{outside.base}/platform/token",
+                "token_endpoint": f"{outside.base}/facility/token",
                 "signing_keystore": str(one.signer.keystore),
                 "signing_passphrase_file": str(one.signer.passphrase_file),
                 "policy": str(self.folder / "trust.policy"),
@@ -360,7 +363,6 @@ class LocalStack:
                 "public_json": f"https://{gateway.public_listener}",
             },
             "ca": str(pki.authority),
-            "token_endpoint": f"{outside.base}/platform/token",
             "facilities": facilities,
             "persons": seeded.persons,
             "citizen": {
@@ -369,7 +371,12 @@ class LocalStack:
                 "page": f"{outside.base}/citizen/",
             },
             "operators": {
-                name: {"client_id": name, "client_secret": secret, "kind": kind}
+                name: {
+                    "client_id": name,
+                    "client_secret": secret,
+                    "kind": kind,
+                    "token_endpoint": f"{outside.base}/operator/token",
+                }
                 for name, (secret, kind) in outside.operators.items()
             },
             "insurer": f"{outside.base}/insurer",
