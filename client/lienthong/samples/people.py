@@ -180,7 +180,7 @@ def _full_name(random: Random, family: str, sex: str, year: int) -> str:
     if random.random() < 0.01:
         return f"{family} {given}"
     middle = [_name(random, sex, "middle", cohort)]
-    if random.random() < 0.16:
+    if random.random() < 0.19:
         second = _name(random, sex, "middle", cohort)
         # "Thị" stands first when there are two; the same twice is no name.
         middle = sorted({middle[0], second}, key=lambda name: (name not in ("Thị", "Văn"), name))

@@ -13,6 +13,12 @@ from services.records.formats.document import DocumentUnusable
 
 _DECLARED = re.compile(rb"<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _DECLARATION = re.compile(rb"<!\[CDATA\[.*?\]\]>|<!--|<!|<\?", re.DOTALL)
+_XML_DECLARATION = re.compile(rb"<\?xml\s")
+_FORBIDDEN = {
+    b"<?": ("INSTRUCTION_FORBIDDEN", "a processing instruction"),
+    b"<!--": ("COMMENT_FORBIDDEN", "an XML comment"),
+    b"<!": ("DTD_FORBIDDEN", "a document type or entity declaration"),
+}
 _UTF8_MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -98,13 +104,9 @@ def _check_declarations(content: bytes, field: str) -> None:
     matches as a declaration, and is refused as one.
     """
     start = len(_UTF8_MARK) if content.startswith(_UTF8_MARK) else 0
-    for match in _DECLARATION.finditer(content):
-        opening = match[0]
-        if opening == b"<?" and not (match.start() == start and content.startswith(b"<?xml", start)):
-            raise DocumentUnusable("INSTRUCTION_FORBIDDEN", field, f"a processing instruction at byte {match.start()}")
-        if opening == b"<!--":
-            raise DocumentUnusable("COMMENT_FORBIDDEN", field, f"an XML comment at byte {match.start()}")
-        if opening == b"<!":
-            raise DocumentUnusable(
-                "DTD_FORBIDDEN", field, f"a document type or entity declaration at byte {match.start()}"
-            )
+    if _XML_DECLARATION.match(content, start):
+        start += len(b"<?")
+    for match in _DECLARATION.finditer(content, start):
+        if reason := _FORBIDDEN.get(match[0]):
+            rejection, what = reason
+            raise DocumentUnusable(rejection, field, f"{what} at byte {match.start()}")
