@@ -96,7 +96,8 @@ def down(state: Path) -> None:
     """Ends the supervisor, which ends everything; whatever a killed supervisor left behind is taken away as well."""
     supervisor = state / "supervisor.json"
     if supervisor.exists():
-        end_process(*json.loads(supervisor.read_text("utf-8")), grace=30.0)
+        pid, started = json.loads(supervisor.read_text("utf-8"))
+        end_process(pid, started, grace=30.0)
     known = state / "processes.json"
     if known.exists():
         left = json.loads(known.read_text("utf-8"))

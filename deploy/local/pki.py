@@ -63,7 +63,8 @@ class Authority:
             .issuer_name(parent.name)
             .public_key(self.key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _EARLY)
+            # Older than any certificate it issues, those that expired for a test included.
+            .not_valid_before(now - 2 * _LIFE)
             .not_valid_after(now + 10 * _LIFE)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None if issuer is None else 0), critical=True)
             .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)

@@ -10,14 +10,9 @@ import urllib.parse
 import urllib.request
 import uuid
 from dataclasses import dataclass
-
 from typing import Any
 
-import grpc
 from google.type import date_pb2
-
-from deploy.local.outside import Outside
-from deploy.local.pki import Pair, Pki, SigningPair
 from lienthong.client.channel import connect_sync
 from lienthong.identity.v1 import (
     organization_pb2,
@@ -35,6 +30,9 @@ from lienthong.samples.generator import Generator
 from lienthong.samples.people import Person
 from lienthong.signing.v1 import trust_pb2, trust_service_pb2, trust_service_pb2_grpc
 from lienthong.type.v1 import administrative_area_pb2, administrative_sex_pb2, human_name_pb2, identifier_pb2
+
+from deploy.local.outside import Outside
+from deploy.local.pki import Pair, Pki, SigningPair
 
 SEED = 20261123
 PERSONS = 6
@@ -97,7 +95,7 @@ def post(url: str, form: dict[str, str], authority: str) -> dict[str, Any]:
         return fields
 
 
-def _trust(channel: grpc.Channel, pki: Pki) -> None:
+def _trust(channel: Any, pki: Pki) -> None:
     stub: Any = trust_service_pb2_grpc.TrustServiceStub(channel)
     for kind, authority in (
         (trust_pb2.AUTHORITY_KIND_ROOT, pki.signing_root),
@@ -111,7 +109,7 @@ def _trust(channel: grpc.Channel, pki: Pki) -> None:
     stub.ImportRevocationList(listed, timeout=_SECONDS)
 
 
-def _facility(channel: grpc.Channel, pki: Pki, number: int, facility: Facility) -> SeededFacility:
+def _facility(channel: Any, pki: Pki, number: int, facility: Facility) -> SeededFacility:
     organization = organization_pb2.Organization(
         code=facility.code,
         display_name=facility.name,
@@ -143,21 +141,25 @@ def _facility(channel: grpc.Channel, pki: Pki, number: int, facility: Facility) 
     certificate = trust_pb2.SignerCertificate(facility=facility.code, certificate=signer.certificate_der)
     trust: Any = trust_service_pb2_grpc.TrustServiceStub(channel)
     trust.RegisterSignerCertificate(
-        trust_service_pb2.RegisterSignerCertificateRequest(request_id=str(uuid.uuid4()), signer_certificate=certificate),
+        trust_service_pb2.RegisterSignerCertificateRequest(
+            request_id=str(uuid.uuid4()), signer_certificate=certificate
+        ),
         timeout=_SECONDS,
     )
     client = pki.facility(facility.code)
     return SeededFacility(facility.code, facility.name, facility.level.name, licence, client, signer)
 
 
-def _person(channel: grpc.Channel, outside: Outside, person: Person) -> dict[str, Any]:
+def _person(channel: Any, outside: Outside, person: Person) -> dict[str, Any]:
     sexes = {"1": "MALE", "2": "FEMALE"}
     sex = sexes.get(person.sex, "UNDETERMINED")
     request = person_service_pb2.RegisterPersonRequest(
         request_id=str(uuid.uuid4()),
         identifiers=[
             identifier_pb2.Identifier(type=identifier_pb2.IDENTIFIER_TYPE_CITIZEN_ID, value=person.citizen_number),
-            identifier_pb2.Identifier(type=identifier_pb2.IDENTIFIER_TYPE_HEALTH_INSURANCE, value=person.insurance_card),
+            identifier_pb2.Identifier(
+                type=identifier_pb2.IDENTIFIER_TYPE_HEALTH_INSURANCE, value=person.insurance_card
+            ),
         ],
         demographics=person_pb2.Demographics(
             human_name=human_name_pb2.HumanName(text=person.full_name),
@@ -191,5 +193,3 @@ def sample_person(shown: dict[str, Any]) -> Person:
         if person.citizen_number == shown["citizen_number"]:
             return person
     raise LookupError("not a sample person")
-
-

@@ -13,9 +13,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from deploy.local.otlp import tree, wait_for_trace
-from deploy.local.seed import post, sample_person
-from deploy.local.suite import fetch
 from lienthong.client.channel import connect_sync
 from lienthong.consent.v1 import (
     access_ledger_service_pb2,
@@ -24,6 +21,10 @@ from lienthong.consent.v1 import (
     consent_service_pb2_grpc,
 )
 from lienthong.samples.generator import Generator
+
+from deploy.local.otlp import tree, wait_for_trace
+from deploy.local.seed import post, sample_person
+from deploy.local.suite import fetch
 
 VIETNAM = timezone(timedelta(hours=7))
 SOURCE, TARGET = "27001", "01001"
@@ -38,7 +39,9 @@ def demo(state: Path, *, once: bool, up: Callable[[Path], None], down: Callable[
     """Starts a stack, tells the story, and with `once` takes the stack away again."""
     started = time.perf_counter()
     up(state)
-    print(f"{time.perf_counter() - started:6.1f} s  stack is up: PostgreSQL, five roles, Envoy, ID app, insurer, span collector")
+    print(
+        f"{time.perf_counter() - started:6.1f} s  stack is up: PostgreSQL, five roles, Envoy, ID app, insurer, span collector"
+    )
     try:
         tell(json.loads((state / "endpoints.json").read_text("utf-8")), state / "demo")
     except StoryFailed as error:
@@ -72,15 +75,19 @@ class Teller:
         acting = ["--licence", self._licences[facility]] if practitioner else []
         command = [sys.executable, "-m", "lienthong.agent", "--profile", self._profiles[facility], *acting, *arguments]
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_SECONDS * 4, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=_SECONDS * 4, check=False
+        )
         if done.returncode != code:
-            raise StoryFailed(f"lienthong {' '.join(arguments[:2])} ended with {done.returncode}: {done.stdout}{done.stderr}")
+            raise StoryFailed(
+                f"lienthong {' '.join(arguments[:2])} ended with {done.returncode}: {done.stdout}{done.stderr}"
+            )
         return done.stdout + done.stderr
 
     def citizen(self, person: dict[str, Any]) -> Any:
         """A channel of a citizen's app session."""
-        login = {"account": person["account"], "pin": person["pin"]}
-        token = post(self.endpoints["citizen"]["login"], login, self.endpoints["ca"])["access_token"]
+        login = {"grant_type": "password", "username": person["account"], "password": person["pin"]}
+        token = post(self.endpoints["citizen"]["token_endpoint"], login, self.endpoints["ca"])["access_token"]
         ca = Path(self.endpoints["ca"])
         return connect_sync(self.endpoints["gateway"]["public_grpc"], authority=ca, token=str(token))
 
@@ -122,12 +129,26 @@ def _submission(teller: Teller, path: Path, signed: Path, document_id: str) -> s
 
     def verify() -> str:
         policy = teller.endpoints["trust_policy"]
-        command = ("receipt", "verify", str(teller.folder / "receipt.json"), "--document", str(signed), "--policy", policy)
+        command = (
+            "receipt",
+            "verify",
+            str(teller.folder / "receipt.json"),
+            "--document",
+            str(signed),
+            "--policy",
+            policy,
+        )
         return " ".join(teller.agent(SOURCE, *command).split())[:160]
 
-    teller.step("hospital A signs an episode", lambda: teller.agent(SOURCE, "sign", str(path), "--out", str(signed.parent)).strip())
+    teller.step(
+        "hospital A signs an episode",
+        lambda: teller.agent(SOURCE, "sign", str(path), "--out", str(signed.parent)).strip(),
+    )
     teller.step("hospital A submits it", submit)
-    teller.step("hospital A sends it again: the first answer comes back", lambda: teller.agent(SOURCE, "submit", str(signed), "--again").strip())
+    teller.step(
+        "hospital A sends it again: the first answer comes back",
+        lambda: teller.agent(SOURCE, "submit", str(signed), "--again").strip(),
+    )
     teller.step("hospital A fetches the receipt", receipt)
     teller.step("anyone verifies the receipt offline", verify)
     teller.step("hospital A sees where it stands", status)
@@ -228,7 +249,9 @@ def _ledger_and_revocation(teller: Teller, person: dict[str, Any], document: str
     def revoke() -> str:
         with teller.citizen(person) as channel:
             stub: Any = consent_service_pb2_grpc.ConsentServiceStub(channel)
-            listed = stub.ListConsents(consent_service_pb2.ListConsentsRequest(person=person["person"]), timeout=_SECONDS)
+            listed = stub.ListConsents(
+                consent_service_pb2.ListConsentsRequest(person=person["person"]), timeout=_SECONDS
+            )
             for consent in listed.consents:
                 request = consent_service_pb2.RevokeConsentRequest(
                     request_id="7c6b9f1e-6a9c-4c83-9c55-1c0a6f0f9b11", name=consent.name

@@ -23,6 +23,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc.jwk import ECKey
+from lienthong.client.tlog.note import NoteSigner
 
 from deploy.envoy.values import Address, GatewayValues, Issuer, Rate
 from deploy.local.gateway import gateway_command, wait_ready
@@ -33,7 +34,6 @@ from deploy.local.postgres import PostgresServer, RoleDatabase
 from deploy.local.processes import Command, Process, ProcessFailed, run, start_time
 from deploy.local.seed import Seeded, seed
 from deploy.local.tokens import TokenIssuer
-from lienthong.client.tlog.note import NoteSigner
 from services.chassis.keyring import create_keyring
 from services.chassis.principal import PrincipalKind
 
@@ -76,7 +76,9 @@ class LocalStack:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -366,7 +368,7 @@ class LocalStack:
             "facilities": facilities,
             "persons": seeded.persons,
             "citizen": {
-                "login": f"{outside.base}/citizen/login",
+                "token_endpoint": f"{outside.base}/citizen/token",
                 "requests": f"{outside.base}/citizen/requests",
                 "page": f"{outside.base}/citizen/",
             },
