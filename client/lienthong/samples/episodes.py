@@ -81,7 +81,7 @@ def draw_visit(random: Random, plan: Plan, conditions: Sequence[Mapping[str, Any
     if plan.facility.level is CareLevel.INITIAL and care == "03":
         care = "06"
     stay = random.choice(_STAY_DAYS) - 1 if care in ("03", "06") else 0
-    began = plan.ended - timedelta(days=stay, hours=0 if stay else random.randrange(1, 4), minutes=random.randrange(60))
+    began = plan.ended - timedelta(days=stay, hours=0 if stay else random.randrange(2, 5), minutes=random.randrange(60))
     further = condition["secondary"]
     count = min(len(further), random.choices((0, 1, 2), (45, 40, 15))[0])
     serial = f"{random.randrange(10**8):08d}"

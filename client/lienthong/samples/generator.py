@@ -76,11 +76,13 @@ class Generator:
         local time; by
         default a day in which `spec` was in force, after the person's birth. Raises ValueError for an unknown
         spec or facility code, and
-        when the person was born after the end.
+        when the person was born after the end, or a facility would refer to itself.
         """
         if spec not in _SPECS:
             raise ValueError(f"spec must be one of {_SPECS}, not {spec!r}")
-        place = self._facility(facility)
+        place = self._facility(facility, referral_to)
+        if place.code == referral_to:
+            raise ValueError("a facility does not refer to itself")
         end = self._end(spec, person) if ended is None else _local(ended)
         patient = person or self._born_before(end)
         if patient.birth >= (end - timedelta(days=15)).date():
@@ -92,9 +94,9 @@ class Generator:
         """Return a document that is broken in the named way; see `broken.KINDS`. Raises ValueError for another name."""
         return Breaker(self._random, self.episode).document(kind)
 
-    def _facility(self, facility: Facility | str | None) -> Facility:
+    def _facility(self, facility: Facility | str | None, referral_to: str | None) -> Facility:
         if facility is None:
-            return self._random.choice(FACILITIES)
+            return self._random.choice([one for one in FACILITIES if one.code != referral_to])
         if isinstance(facility, Facility):
             return facility
         if facility not in BY_CODE:

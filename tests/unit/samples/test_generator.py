@@ -155,6 +155,7 @@ def test_the_end_may_be_given() -> None:
     [
         ({"spec": "130"}, "spec"),
         ({"facility": "99999"}, "99999"),
+        ({"facility": "01001", "referral_to": "01001"}, "itself"),
         ({"ended": datetime(1890, 1, 1, tzinfo=UTC)}, "born"),
     ],
 )
