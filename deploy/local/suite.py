@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +43,16 @@ ORIGIN = "log.lienthong.vn/2026"
 PROMISE_NAME = "lienthong.vn/receipt-promise"
 ROOT = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 40.0
-_WATCH_SECONDS = 0.2
+_WATCH_SECONDS = 0.1
+_BACKOFF = (0.2, 5.0)
+"""Seconds before a child that died is started again; doubled each time, until it has run for a while."""
+_STEADY_SECONDS = 20.0
+PROCESSES = "processes.json"
+"""The processes of a stack, with the times at which they started, and who holds it."""
+ENDPOINTS = "endpoints.json"
+"""How to use a stack; it appears when everything is up."""
+MARKER = ".lienthong-stack"
+"""A file in the folder of a stack. A folder without it is nobody's to remove."""
 _OPERATORS = {
     "admin": PrincipalKind.ADMIN,
     "steward": PrincipalKind.STEWARD,
@@ -91,6 +101,8 @@ class LocalStack:
     def start(self) -> None:
         """Starts everything and writes endpoints.json; takes away what it started when something fails."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=False)
+        (self.folder / MARKER).touch()
+        self._record()
         try:
             self._start()
         except BaseException:
@@ -112,13 +124,12 @@ class LocalStack:
         self._launch(gateway_command(gateway, self.folder, self._log("gateway")))
         self._wait_roles()
         wait_ready(self._processes["gateway"], gateway, _READY_SECONDS, frozenset(ROLES))
-        self._record()
         seeded = seed(pki, outside, str(gateway.public_listener))
         self.endpoints = self._endpoints(pki, outside, gateway, seeded)
         partial = self.folder / "endpoints.part"
         partial.touch(mode=0o600)
         partial.write_text(json.dumps(self.endpoints, ensure_ascii=False, indent=2) + "\n", "utf-8")
-        partial.replace(self.folder / "endpoints.json")
+        partial.replace(self.folder / ENDPOINTS)
         self._restart.set()
         self._watching.set()
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
@@ -156,34 +167,54 @@ class LocalStack:
                 raise ProcessFailed(f"{name} is down:\n{process.tail()}")
 
     def _watch(self) -> None:
+        pauses: dict[str, float] = {}
+        due: dict[str, float] = {}
         while self._watching.is_set():
+            now = time.monotonic()
             for name, process in list(self._processes.items()):
-                if not process.running and self._restart.is_set():
-                    with self._lock:
-                        self._processes[name] = Process(process.command)
-                    self._record()
+                if process.running or not self._restart.is_set():
+                    continue
+                if name not in due:
+                    steady = now - process.started > _STEADY_SECONDS
+                    pauses[name] = _BACKOFF[0] if steady else min(pauses.get(name, _BACKOFF[0] / 2) * 2, _BACKOFF[1])
+                    due[name] = now + pauses[name]
+                elif now >= due[name]:
+                    del due[name]
+                    self._launch(process.command)
             time.sleep(_WATCH_SECONDS)
 
     def _record(self) -> None:
         """Writes the process ids, for a `down` that finds no supervisor."""
-        pids = {name: process.pid for name, process in self._processes.items()} | {"postgres": self.postgres.pid}
-        content = {
-            "processes": {name: [pid, start_time(pid)] for name, pid in pids.items()},
-            "folders": [str(self.postgres.home)],
-        }
-        partial = self.folder / "processes.part"
-        partial.write_text(json.dumps(content), "utf-8")
-        partial.replace(self.folder / "processes.json")
+        with self._lock:
+            pids = {name: process.pid for name, process in self._processes.items()}
+            folders = []
+            if self._postgres is not None:
+                folders.append(str(self._postgres.home))
+                with suppress(RuntimeError):  # it may not have come to its process yet
+                    pids["postgres"] = self._postgres.pid
+            content = {
+                "holder": [os.getpid(), start_time(os.getpid())],
+                "processes": {name: [pid, start_time(pid)] for name, pid in pids.items()},
+                "folders": folders,
+            }
+            partial = self.folder / "processes.part"
+            partial.write_text(json.dumps(content), "utf-8")
+            partial.replace(self.folder / PROCESSES)
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
 
     def _launch(self, command: Command) -> None:
-        self._processes[command.name] = Process(command)
+        process = Process(command)
+        with self._lock:
+            self._processes[command.name] = process
+        self._record()
 
     def _start_database(self) -> dict[str, RoleDatabase]:
         self._postgres = PostgresServer(durable=self._durable)
+        self._record()
         self._postgres.start()
+        self._record()
         databases = {role: self._postgres.create_role_database(role) for role in ROLES}
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda role: self._migrate(role, databases[role]), ROLES))
