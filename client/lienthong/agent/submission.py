@@ -26,6 +26,7 @@ LARGEST_DOCUMENT = 8 * 1024 * 1024
 ATTEMPTS = 8
 STREAM_SECONDS = 3600.0
 _RETRYABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_BROKEN = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ class Submitter:
                 fault: LienthongError | None = None
             except grpc.aio.AioRpcError as error:
                 fault = from_rpc_error(error)
-                if error.code() not in _RETRYABLE:
+                # A stream that broke below the service carries no reason of ours: the gateway lost its role, or we the gateway.
+                broken = not fault.reason and error.code() in _BROKEN
+                if error.code() not in _RETRYABLE and not broken:
                     raise fault from error
             if not waiting:
                 return

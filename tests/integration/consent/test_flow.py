@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -77,7 +77,7 @@ async def grant(
 
 
 async def decide(
-    consent: Running, person: str, facility: str = READER, kinds: list[int] | None = None
+    consent: Running, person: str, facility: str = READER, kinds: Sequence[int] | None = None
 ) -> decision_pb2.Decision:
     token = consent.identities.token(PrincipalKind.FACILITY, facility=facility)
     forwarded = consent.identities.metadata(token, facility)

@@ -57,9 +57,13 @@ class Records:
     async def intake(self, method: str, request: Any, facility: str = FACILITY, timeout: float = 10) -> Any:
         """Calls the intake as a facility; raises LienthongError."""
         async with self.running.as_facility(facility) as channel:
-            return await said(getattr(intake_service_pb2_grpc.IntakeServiceStub(channel), method)(request, timeout=timeout))
+            return await said(
+                getattr(intake_service_pb2_grpc.IntakeServiceStub(channel), method)(request, timeout=timeout)
+            )
 
-    async def submit(self, document: submission_pb2.DocumentSubmission, facility: str = FACILITY) -> submission_pb2.Submission:
+    async def submit(
+        self, document: submission_pb2.DocumentSubmission, facility: str = FACILITY
+    ) -> submission_pb2.Submission:
         """Submits one document."""
         answer = await self.intake("SubmitDocument", pb.SubmitDocumentRequest(document=document), facility)
         submission: submission_pb2.Submission = answer.submission
@@ -171,7 +175,9 @@ async def start_records(start_role: StartRole, settings: Settings) -> AsyncItera
                 peers = Peers(records.signing, records.identity, records.consent, records.slips)
                 return await assemble(changed, life, peers)
 
-            records.running = await stack.enter_async_context(start_role("records", compose, replace(settings, **changes)))
+            records.running = await stack.enter_async_context(
+                start_role("records", compose, replace(settings, **changes))
+            )
             return records
 
         yield start

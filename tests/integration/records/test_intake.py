@@ -23,7 +23,9 @@ pb = intake_service_pb2
 STATE = submission_pb2.SubmissionState
 
 
-async def test_a_document_gets_a_receipt_that_verifies_offline_and_completes(records: Records, settings: Settings) -> None:
+async def test_a_document_gets_a_receipt_that_verifies_offline_and_completes(
+    records: Records, settings: Settings
+) -> None:
     sample = episode(1)
     first = await records.submit(document(sample))
     assert first.state == submission_pb2.SUBMISSION_STATE_RETRIEVABLE

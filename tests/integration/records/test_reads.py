@@ -160,9 +160,7 @@ async def test_a_citizen_reads_their_own_and_nobody_elses(records: Records) -> N
     async with records.running.as_citizen(mine.person) as channel:
         stub = document_service_pb2_grpc.DocumentServiceStub(channel)
         records.consent.permissions = EVERYTHING
-        response = await said(
-            stub.GetDocument(pb.GetDocumentRequest(name=mine.document, context=own), timeout=5)
-        )
+        response = await said(stub.GetDocument(pb.GetDocumentRequest(name=mine.document, context=own), timeout=5))
         assert response.signed_content.content == episode(1).content
         records.consent.permissions = ()
         with pytest.raises(LienthongError) as refused:

@@ -230,8 +230,8 @@ async def test_log_keeps_order_dedupes_and_proves(signing: Running) -> None:
             )
         assert from_rpc_error(caught.value).reason == "TREE_SIZE_OUT_OF_RANGE"
     async with signing.as_role("records") as channel:
-        request = log_service_pb2.BatchGetEntryProofsRequest(leaf_indexes=[7, 99])
-        proofs = await log_service_pb2_grpc.LogAppendServiceStub(channel).BatchGetEntryProofs(request, timeout=5)
+        wanted = log_service_pb2.BatchGetEntryProofsRequest(leaf_indexes=[7, 99])
+        proofs = await log_service_pb2_grpc.LogAppendServiceStub(channel).BatchGetEntryProofs(wanted, timeout=5)
     assert proofs.proofs[1] == ""
     parsed = TlogProof.parse(proofs.proofs[0])
     assert (parsed.index, parsed.extra) == (7, entries[7])

@@ -245,7 +245,9 @@ async def test_the_same_patient_number_is_the_same_provisional_person(operations
     assert elsewhere.id != first[0].id
 
 
-@pytest.mark.parametrize("temporary", ["T-01001-0000000-00", "nonsense", str(issue("79002"))])
+@pytest.mark.parametrize(
+    "temporary", ["T-01001-0000000-00", "nonsense", str(issue("79002"))], ids=["wrong", "nonsense", "foreign"]
+)
 async def test_a_wrong_or_foreign_number_is_refused(operations: Operations, temporary: str) -> None:
     with pytest.raises(TemporaryIdentifierRefused) as refused:
         await provisional(operations, temporary)
