@@ -126,7 +126,9 @@ class Operators:
 
 def discovery(issuer: str, **more: Any) -> web.Response:
     """A discovery document (RFC 8414); issuers here all have `token` and `jwks` below them."""
-    return web.json_response({"issuer": issuer, "token_endpoint": f"{issuer}/token", "jwks_uri": f"{issuer}/jwks", **more})
+    return web.json_response(
+        {"issuer": issuer, "token_endpoint": f"{issuer}/token", "jwks_uri": f"{issuer}/jwks", **more}
+    )
 
 
 async def read_form(request: web.Request) -> Form:

@@ -10,6 +10,8 @@ import json
 import signal
 import ssl
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +54,9 @@ class Outside:
         return f"https://{self.listen}"
 
 
-async def serve(settings: Outside) -> None:
-    """Runs until told to end."""
+@asynccontextmanager
+async def opened(settings: Outside) -> AsyncIterator[None]:
+    """The outside world while the context is open."""
     application = web.Application(client_max_size=LARGEST_BODY)
     facilities = TokenIssuer.load(f"{settings.base}/facility", Path(settings.facility_key))
     operators = TokenIssuer.load(f"{settings.base}/operator", Path(settings.operator_key))
@@ -69,15 +72,23 @@ async def serve(settings: Outside) -> None:
     context.load_cert_chain(settings.certificate, settings.private_key)
     context.verify_mode = ssl.CERT_OPTIONAL
     host, _, port = settings.listen.rpartition(":")
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
+    try:
+        async with OtlpReceiver(settings.collector, Path(settings.spans)):
+            await web.TCPSite(runner, host, int(port), ssl_context=context, reuse_address=True).start()
+            yield
+    finally:
+        await runner.cleanup()
+
+
+async def serve(settings: Outside) -> None:
+    """Runs until told to end."""
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    async with OtlpReceiver(settings.collector, Path(settings.spans)):
-        await web.TCPSite(runner, host, int(port), ssl_context=context, reuse_address=True).start()
+    async with opened(settings):
         await told.wait()
-    await runner.cleanup()
 
 
 def main() -> None:

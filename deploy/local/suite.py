@@ -80,6 +80,7 @@ class LocalStack:
         self._restart = threading.Event()
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
+        self._gateway_values: GatewayValues | None = None
         self.endpoints: dict[str, Any] = {}
 
     def __enter__(self) -> LocalStack:
@@ -120,7 +121,7 @@ class LocalStack:
         keys = self._keys(pki)
         for role in ROLES:
             self._launch(self._role(role, pki, databases[role], addresses, outside, keys))
-        gateway = self._gateway(pki, addresses, outside)
+        gateway = self._gateway_values = self._gateway(pki, addresses, outside)
         self._launch(gateway_command(gateway, self.folder, self._log("gateway")))
         self._wait_roles()
         wait_ready(self._processes["gateway"], gateway, _READY_SECONDS, frozenset(ROLES))
@@ -159,6 +160,12 @@ class LocalStack:
     def bring_up(self) -> None:
         """From now on a role that dies is started again, those that are down too."""
         self._restart.set()
+
+    def wait_serving(self, seconds: float = _READY_SECONDS) -> None:
+        """Waits until the gateway would route to every role, for instance after a kill. Raises ProcessFailed."""
+        if self._gateway_values is None:
+            raise ProcessFailed("the stack is not started")
+        wait_ready(self._processes["gateway"], self._gateway_values, seconds, frozenset(ROLES))
 
     def check(self) -> None:
         """Raises ProcessFailed when a child is down."""

@@ -50,7 +50,7 @@ def services_of(role: str) -> Iterator[ServiceDescriptor]:
         yield from module.DESCRIPTOR.services_by_name.values()
 
 
-class _Answers(grpc.GenericRpcHandler):
+class _Answers(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
     """Behind the door: whatever is let in gets an empty answer."""
 
     def __init__(self, service: ServiceDescriptor) -> None:

@@ -136,6 +136,13 @@ _DIGESTS = {
     ObjectIdentifier("2.16.840.1.101.3.4.2.2"): "sha384",
     ObjectIdentifier("2.16.840.1.101.3.4.2.3"): "sha512",
 }
+_WEAK = {
+    ObjectIdentifier("1.2.840.113549.2.5"),  # MD5
+    ObjectIdentifier("1.3.14.3.2.26"),  # SHA-1
+    ObjectIdentifier("1.2.840.113549.1.1.4"),  # md5WithRSAEncryption
+    ObjectIdentifier("1.2.840.113549.1.1.5"),  # sha1WithRSAEncryption
+    ObjectIdentifier("1.2.840.10045.4.1"),  # ecdsa-with-SHA1
+}
 _SIGNATURES: Mapping[ObjectIdentifier, tuple[Family, str]] = {
     ObjectIdentifier("1.2.840.113549.1.1.11"): (Family.RSA_PKCS1V15, "sha256"),
     ObjectIdentifier("1.2.840.113549.1.1.12"): (Family.RSA_PKCS1V15, "sha384"),
@@ -311,7 +318,7 @@ def _length(size: int) -> bytes:
 
 def _digest_name(algorithm: _AlgorithmIdentifier, reason: str) -> str:
     if algorithm.oid not in _DIGESTS:
-        raise _weak(f"{reason}_UNSUPPORTED")
+        raise _weak(f"{reason}_{'WEAK' if algorithm.oid in _WEAK else 'UNSUPPORTED'}")
     return _DIGESTS[algorithm.oid]
 
 
@@ -325,7 +332,7 @@ def _algorithm(value: asn1.TLV, digest_name: str) -> Algorithm:
         return Algorithm(Family.RSA_PKCS1V15, digest_name)
     family, name = _SIGNATURES.get(plain.oid, (None, ""))
     if family is None:
-        raise _weak("SIGNATURE_ALGORITHM_UNSUPPORTED")
+        raise _weak(f"SIGNATURE_ALGORITHM_{'WEAK' if plain.oid in _WEAK else 'UNSUPPORTED'}")
     if name != digest_name:
         raise _format("DIGEST_ALGORITHM_MISMATCH", "signature and message use different digests")
     return Algorithm(family, name)

@@ -127,23 +127,25 @@ async def test_a_blocked_aggregate_blocks_only_itself(
 async def test_writers_of_one_aggregate_leave_in_the_order_of_their_commits(
     database: Database, receiver: Receiver
 ) -> None:
-    locked, release = asyncio.Event(), asyncio.Event()
+    await put(database, letter("a", "0"))
+    locked, go_on = asyncio.Event(), asyncio.Event()
 
     async def first(connection: AsyncConnection) -> None:
         await enqueue(connection, [letter("a", "1")])
         locked.set()
-        await release.wait()
+        await go_on.wait()
+        await enqueue(connection, [letter("a", "2")])
 
     writing = asyncio.create_task(database.write(first))
     await locked.wait()
-    second = asyncio.create_task(put(database, letter("a", "2"), letter("b", "b")))
+    second = asyncio.create_task(put(database, letter("a", "3"), letter("b", "b")))
     await asyncio.sleep(0.2)
     relay = Relay(database, TOPIC, receiver.deliver)
     assert (second.done(), await relay.once()) == (False, 0)
-    release.set()
+    go_on.set()
     await asyncio.gather(writing, second)
     await drain(relay)
-    assert [one for one in receiver.payloads if one != "b"] == ["1", "2"]
+    assert [one for one in receiver.payloads if one != "b"] == ["0", "1", "2", "3"]
 
 
 async def test_relays_together_never_deliver_out_of_order_or_twice(settings: DatabaseSettings) -> None:
@@ -231,6 +233,8 @@ async def test_a_relay_whose_lease_was_lost_settles_nothing(
 
     await Relay(database, TOPIC, overtake, clock=frozen_clock, lease=LEASE).once()
     assert (receiver.payloads, await left(database)) == (["1", "2"], (1, 1, 0))
+    # The pause of the second is not cut short either.
+    assert await other.once() == 0
     receiver.answer = lambda _: DONE
     frozen_clock.advance(timedelta(minutes=1))
     await drain(other)

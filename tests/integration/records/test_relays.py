@@ -33,7 +33,8 @@ async def portal(tmp_path: Path) -> AsyncIterator[TestServer]:
     """The simulator of the insurer's reception portal."""
     application = Application()
     application.add_routes(Reception("bv01001", PASSWORD, tmp_path / "received").routes())
-    async with TestServer(application) as server:
+    server = TestServer(application)
+    async with server:
         yield server
 
 
@@ -103,7 +104,7 @@ async def test_a_portal_that_is_down_is_tried_again(
 
 
 async def _arrived(portal: TestServer) -> bool:
-    return (await received(portal))["files"] == 1
+    return bool((await received(portal))["files"] == 1)
 
 
 async def test_a_log_that_is_down_completes_receipts_when_it_is_back(records: Records) -> None:
