@@ -36,7 +36,7 @@ def main() -> int:
     state: Path = arguments.state.resolve()
     try:
         return _run(arguments, state)
-    except ProcessFailed as error:
+    except (ProcessFailed, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
