@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -307,8 +308,18 @@ MUTATIONS: dict[str, tuple[Mutation, str, str]] = {
     "NUL": (put("01001", "\x00"), F, "ENCODING_UNSUPPORTED"),
     "XML 1.1": (put('version="1.0"', 'version="1.1"'), F, "DTD_FORBIDDEN"),
     "deep nesting": (deep(DEEPEST_ELEMENT), F, "DOCUMENT_TOO_DEEP"),
-    "very deep nesting": (deep(100_000), F, "DOCUMENT_TOO_DEEP"),
-    "too many elements": (put("<NGAYLAP>", "<A/>" * 400_000 + "<NGAYLAP>"), F, "DOCUMENT_TOO_COMPLEX"),
+    "very deep nesting": (deep(40_000), F, "DOCUMENT_TOO_DEEP"),
+    "too many elements": (put("<NGAYLAP>", "<A/>" * 100_000 + "<NGAYLAP>"), F, "DOCUMENT_TOO_COMPLEX"),
+    "too many attributes": (
+        put("<NGAYLAP>", "<A " + " ".join(f'a{n}=""' for n in range(101)) + "/><NGAYLAP>"),
+        F,
+        "DOCUMENT_TOO_COMPLEX",
+    ),
+    "far too many attributes": (
+        put("<NGAYLAP>", "<A " + " ".join(f'a{n}=""' for n in range(150_000)) + "/><NGAYLAP>"),
+        F,
+        "DOCUMENT_TOO_COMPLEX",
+    ),
     "too many namespaces": (
         put("<NGAYLAP>", "".join(f'<A xmlns:n{n}="urn:{n}"/>' for n in range(70)) + "<NGAYLAP>"),
         F,
@@ -427,6 +438,16 @@ def test_no_mutation_of_the_content_survives(data: st.DataObject, signed: bytes)
     except Finding:
         return
     assert facts.covered == covered
+
+
+def test_the_worst_document_within_bounds_is_judged_quickly(signed: bytes) -> None:
+    """1,000 elements with 90 attributes each, and 60 namespaces around 90,000 elements."""
+    attributes = " ".join(f'a{number}=""' for number in range(90))
+    names = "".join(f'<N xmlns:n{number}="urn:{number}">' for number in range(60))
+    for filling in (f"<A {attributes}/>" * 1_000, names + "<B/>" * 90_000 + "</N>" * 60):
+        started = time.process_time()
+        assert refused(put("<NGAYLAP>", filling + "<NGAYLAP>")(signed)) == (H, "DIGEST_MISMATCH")
+        assert time.process_time() - started < 2
 
 
 @given(st.binary(max_size=300))

@@ -1,0 +1,67 @@
+"""What is promised about packaging: the public wheel stands alone, pins carry hashes and no address, and the tree keeps its shape."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", *patterns], capture_output=True, text=True, check=True)
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def test_requirements_are_pinned_with_hashes_and_name_no_index() -> None:
+    text = (ROOT / "requirements/develop.txt").read_text("utf-8")
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links|file:", text)
+    pins = re.split(r"\n(?=[a-z0-9])", text.strip())
+    assert len(pins) > 40
+    for pin in pins:
+        assert re.match(r"[a-z0-9._-]+(\[[a-z,]+\])?==[^ ]+", pin), pin[:60]
+        assert "--hash=sha256:" in pin
+
+
+def test_no_source_file_is_long_and_none_names_this_machine() -> None:
+    for path in tracked("*.py"):
+        if "_pb2" in path.name:
+            continue
+        lines = path.read_text("utf-8").splitlines()
+        assert len(lines) <= 600, f"{path.relative_to(ROOT)} has {len(lines)} lines"
+        assert str(ROOT) not in "\n".join(lines), path
+
+
+def test_the_public_wheel_stands_alone(tmp_path: Path) -> None:
+    """Built from client/, unpacked into an empty environment that sees no other code of ours, its command runs."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT / "client", check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    alone = tmp_path / "alone"
+    venv.create(alone, with_pip=True)
+    python = alone / "bin/python"
+    pins = tmp_path / "constraints.txt"
+    text = (ROOT / "requirements/develop.txt").read_text("utf-8")
+    pins.write_text("\n".join(sorted(set(re.findall(r"^([a-z0-9._-]+==[^ ]+) \\$", text, re.MULTILINE)))), "utf-8")
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "-c",
+        str(pins),
+        f"{wheel}[agent]",
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+    said = subprocess.run(
+        [str(alone / "bin/lienthong"), "--help"], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    for command in ("sign", "submit", "status", "receipt", "person", "records"):
+        assert command in said.stdout
+    ours = subprocess.run([str(python), "-c", "import services"], capture_output=True, cwd=tmp_path, check=False)
+    assert ours.returncode != 0
