@@ -26,7 +26,6 @@ _SHARE_OF_LEASE = 0.8
 
 # The database's clock decides, because relays on several machines must agree; a test's clock may run ahead of it.
 _NOW = "greatest(CAST(:now AS timestamptz), clock_timestamp())"
-_AGGREGATES = "aggregate = ANY(CAST(:aggregates AS text[]))"
 # Materialized: as a plain subquery the planner may run it again for every row, and each run locks another batch.
 _CLAIM = text(f"""
     WITH due AS MATERIALIZED (
@@ -45,11 +44,13 @@ _HEADS = text("""
         ORDER BY sequence LIMIT 1) AS head
     ORDER BY head.sequence
 """)
-# Whose lease ran out and was claimed by another relay is no longer ours to settle.
-_LOCK = text(f"""
-    SELECT aggregate FROM outbox_aggregate WHERE topic = :topic AND claim = :claim AND {_AGGREGATES}
-    ORDER BY aggregate FOR UPDATE
-""")  # noqa: S608 - fixed text
+# Whose lease ran out and was claimed by another relay is no longer ours to settle. Here and below a join with a list,
+# because for `= ANY` the planner may read every aggregate of the topic (measured, a hundred of 20,000: 17 ms against 2).
+_LOCK = text("""
+    SELECT outbox_aggregate.aggregate
+    FROM unnest(CAST(:aggregates AS text[])) AS claimed (aggregate) JOIN outbox_aggregate USING (aggregate)
+    WHERE topic = :topic AND claim = :claim ORDER BY outbox_aggregate.aggregate FOR UPDATE OF outbox_aggregate
+""")
 _BURY = text("""
     WITH dead AS (
         SELECT * FROM unnest(CAST(:aggregates AS text[]), CAST(:sequences AS bigint[]), CAST(:attempts AS int[]),
@@ -58,18 +59,28 @@ _BURY = text("""
     SELECT topic, aggregate, sequence, id, payload, trace, queued_at, attempts, reason
     FROM outbox JOIN dead USING (aggregate, sequence) WHERE outbox.topic = :topic
 """)
-_REMOVE = text("""
-    DELETE FROM outbox USING unnest(CAST(:aggregates AS text[]), CAST(:sequences AS bigint[])) AS gone (aggregate, sequence)
-    WHERE outbox.topic = :topic AND outbox.aggregate = gone.aggregate AND outbox.sequence = gone.sequence
+# Removes messages, and either their aggregate or what keeps its next message waiting. Looks for a next message one
+# aggregate at a time: as EXISTS it would become a scan of the whole outbox.
+_REMOVE = text(f"""
+    WITH gone AS (
+        SELECT aggregate, sequence, (
+            SELECT outbox.sequence FROM outbox
+            WHERE outbox.topic = :topic AND outbox.aggregate = gone.aggregate AND outbox.sequence <> gone.sequence
+            ORDER BY outbox.sequence LIMIT 1) AS next
+        FROM unnest(CAST(:aggregates AS text[]), CAST(:sequences AS bigint[])) AS gone (aggregate, sequence)
+    ), removed AS (
+        DELETE FROM outbox USING gone
+        WHERE outbox.topic = :topic AND outbox.aggregate = gone.aggregate AND outbox.sequence = gone.sequence
+    ), finished AS (
+        DELETE FROM outbox_aggregate USING gone
+        WHERE outbox_aggregate.topic = :topic AND outbox_aggregate.aggregate = gone.aggregate AND gone.next IS NULL
+    )
+    UPDATE outbox_aggregate SET claim = NULL, attempts = 0, last_reason = NULL, due_at = {_NOW} FROM gone
+    WHERE outbox_aggregate.topic = :topic AND outbox_aggregate.aggregate = gone.aggregate AND gone.next IS NOT NULL
+""")  # noqa: S608 - fixed text
+_FORGET = text("""
+    DELETE FROM outbox_aggregate WHERE topic = :topic AND aggregate = ANY(CAST(:aggregates AS text[]))
 """)
-_FINISH = text(f"""
-    DELETE FROM outbox_aggregate WHERE topic = :topic AND {_AGGREGATES} AND NOT EXISTS (
-        SELECT FROM outbox WHERE outbox.topic = :topic AND outbox.aggregate = outbox_aggregate.aggregate)
-""")  # noqa: S608 - fixed text
-_NEXT = text(f"""
-    UPDATE outbox_aggregate SET claim = NULL, attempts = 0, last_reason = NULL, due_at = {_NOW}
-    WHERE topic = :topic AND {_AGGREGATES}
-""")  # noqa: S608 - fixed text
 _DELAY = text(f"""
     UPDATE outbox_aggregate SET claim = NULL, last_reason = late.reason, due_at = {_NOW} + make_interval(secs => late.pause)
     FROM unnest(CAST(:aggregates AS text[]), CAST(:pauses AS float8[]), CAST(:reasons AS text[]))
@@ -161,8 +172,10 @@ class Relay:
         while True:
             self._nudge.clear()
             if await self.once() == 0:
+                # Not `wait_for`: it can swallow a cancellation that comes together with the nudge (until 3.12).
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudge.wait(), self._poll)
+                    async with asyncio.timeout(self._poll):
+                        await self._nudge.wait()
 
     async def once(self) -> int:
         """Claims, delivers and settles one batch; returns how many messages it had. A delivery that raises, or does not
@@ -223,7 +236,7 @@ class Relay:
             empty = attempts.keys() - {one.message.aggregate for one in claimed}
             if empty:
                 # Somebody removed messages by hand: their aggregate has nothing to wait for.
-                await connection.execute(_FINISH, {"topic": self._topic, "aggregates": list(empty)})
+                await connection.execute(_FORGET, {"topic": self._topic, "aggregates": list(empty)})
             return claimed
 
         return await self._database.write(work)
@@ -270,8 +283,6 @@ class Relay:
                 await connection.execute(_BURY, {**values, **_places([one for one, _ in buried]), **more})
             if gone:
                 await connection.execute(_REMOVE, {**values, **_places(gone)})
-                await connection.execute(_FINISH, {**values, **_places(gone)})
-                await connection.execute(_NEXT, {**values, **_places(gone)})
             if delayed:
                 more = {"pauses": [pause for *_, pause in delayed], "reasons": [reason for _, reason, _ in delayed]}
                 await connection.execute(_DELAY, {**values, **_places([one for one, *_ in delayed]), **more})

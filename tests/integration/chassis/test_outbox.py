@@ -253,7 +253,8 @@ async def test_a_delivery_is_cut_off_before_its_lease_ends(database: Database, r
     receiver.work = linger
     await put(database, letter("a", "1"))
     relay = Relay(database, TOPIC, receiver.deliver, lease=timedelta(seconds=0.5), longest_pause=timedelta())
-    assert (await relay.once(), ended) == (1, [True])
+    async with asyncio.timeout(5):
+        assert (await relay.once(), ended) == (1, [True])
     receiver.work = None
     await drain(relay)
     assert receiver.payloads == ["1", "1"]
@@ -325,6 +326,30 @@ async def test_a_letter_is_dead_after_its_attempts_and_can_be_revived_in_its_pla
     await drain(relay)
     assert receiver.payloads == ["1", "1", "1", "2", "1", "3"]
     assert (await relay.dead_letters(), await left(database)) == ([], (0, 0, 0))
+
+
+async def test_a_letter_revived_while_a_later_one_is_under_way_goes_next(
+    database: Database, receiver: Receiver
+) -> None:
+    receiver.answer = lambda message: Dead("REFUSED") if message.payload == b"1" else DONE
+    await put(database, letter("a", "1"), letter("a", "2"))
+    relay = Relay(database, TOPIC, receiver.deliver)
+    await relay.once()
+    (dead,) = await relay.dead_letters()
+    receiver.answer = lambda _: DONE
+    others: list[int] = []
+
+    async def revive() -> None:
+        receiver.work = None
+        assert await relay.rerun([dead.message.id]) == 1
+        # The aggregate is still leased: nobody else gets either of them.
+        others.append(await relay.once())
+
+    receiver.work = revive
+    await relay.once()
+    assert (receiver.payloads, others) == (["1", "2"], [0])
+    await drain(relay)
+    assert (receiver.payloads, await left(database)) == (["1", "2", "1"], (0, 0, 0))
 
 
 async def test_a_refused_letter_is_dead_at_once_and_the_next_one_goes(database: Database, receiver: Receiver) -> None:
