@@ -83,7 +83,7 @@ def supervise(state: Path) -> int:
 def up(state: Path) -> None:
     """Starts a supervisor in a session of its own and waits until the stack answers."""
     clear(state)
-    log = state.with_name(state.name + ".log")
+    log = log_of(state)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -104,6 +104,11 @@ def up(state: Path) -> None:
         time.sleep(0.1)
 
 
+def log_of(state: Path) -> Path:
+    """The supervisor's log, beside the folder, so that it outlives a start that failed."""
+    return state.with_name(state.name + ".log")
+
+
 def clear(state: Path) -> None:
     """Removes what a dead stack left. Raises ProcessFailed when the stack is up or the folder is not a stack's."""
     if held(state):
@@ -115,6 +120,7 @@ def down(state: Path) -> None:
     """Ends the supervisor, which ends everything; whatever a killed supervisor left behind is taken away as well. A
     folder that is not a stack's is left alone.
     """
+    log_of(state).unlink(missing_ok=True)
     if not state.exists():
         return
     if not (state / MARKER).exists():
@@ -130,7 +136,6 @@ def down(state: Path) -> None:
     for folder in left["folders"]:
         shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(state, ignore_errors=True)
-    state.with_name(state.name + ".log").unlink(missing_ok=True)
 
 
 def processes(state: Path) -> dict[str, Any]:

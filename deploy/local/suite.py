@@ -1,7 +1,7 @@
 """The whole suite on this machine, under one folder: keys, database, roles, gateway and the outside world.
 
-`LocalStack` owns every child process and ends each by its own process id. A role that dies is started again on its own port, so that the
-gateway finds it.
+`LocalStack` owns every child process and ends each by its own process id. A role that dies is started again on its
+own port, so that the gateway finds it.
 """
 
 from __future__ import annotations

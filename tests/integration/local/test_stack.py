@@ -4,6 +4,8 @@ was killed.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -11,9 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,20 @@ def call(endpoints: dict[str, Any], path: str) -> tuple[int, dict[str, Any]]:
     facility = endpoints["facilities"][0]
     context = ssl.create_default_context(cafile=endpoints["ca"])
     context.load_cert_chain(facility["client_certificate"], facility["client_key"])
-    form = urllib.parse.urlencode({"grant_type": "client_credentials"}).encode()
-    with urllib.request.urlopen(facility["token_endpoint"], form, timeout=10, context=context) as answer:
-        token = json.loads(answer.read())["access_token"]
-    request = urllib.request.Request(endpoints["gateway"]["json"] + path, headers={"authorization": f"Bearer {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    _, granted = fetch(facility["token_endpoint"], context, form, "grant_type=client_credentials")
+    bearer = {"authorization": f"Bearer {granted['access_token']}"}
+    return fetch(endpoints["gateway"]["json"] + path, context, bearer)
+
+
+def fetch(url: str, context: ssl.SSLContext, headers: dict[str, str], body: str = "") -> tuple[int, dict[str, Any]]:
+    """One HTTPS request; POST when there is a body."""
+    target = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPSConnection(target.netloc, timeout=10, context=context)
+    with contextlib.closing(connection):
+        connection.request("POST" if body else "GET", target.path, body or None, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
 
 def test_stranger_can_use_what_endpoints_says(state: Path) -> None:
