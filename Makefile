@@ -38,7 +38,7 @@ trace: setup ## print the trace ID as a tree
 	$(BIN)/python -m deploy.local --state $(STATE) trace $(ID)
 
 test: lint ## linters and every test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -q
 
 lint: setup ## ruff, mypy, import-linter, buf, generated code
 	$(BIN)/ruff check .
