@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ class Organizations:
     async def get(self, request: Any, context: Any) -> organization_service_pb2.GetOrganizationResponse:
         self.seen = dict(context.invocation_metadata())
         self.time_left = context.time_remaining() or 0.0
+        if request.name.endswith("slow1"):
+            await asyncio.sleep(3)
         if request.name.endswith("00000"):
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such organization")
         return organization_service_pb2.GetOrganizationResponse(

@@ -200,12 +200,12 @@ async def test_trace_starts_or_continues_and_no_path_is_recorded(bench: Bench, t
 
 
 async def json_call(
-    bench: Bench, method: str, path: str, body: Any = None, token: str | None = ""
+    bench: Bench, method: str, path: str, body: Any = None, token: str | None = "", **more: str
 ) -> tuple[int, dict[str, str], str]:
     pair = bench.identities.workload("facility/01001")
     context = ssl.create_default_context(cafile=str(bench.identities.pki.authority))
     context.load_cert_chain(pair.certificate, pair.private_key)
-    headers = {} if token is None else {"authorization": f"Bearer {token or bench.facility_token()}"}
+    headers = more if token is None else more | {"authorization": f"Bearer {token or bench.facility_token()}"}
     async with aiohttp.ClientSession() as session:
         url = f"https://{bench.values.facility_listener}{path}"
         async with session.request(method, url, json=body, ssl=context, headers=headers) as answer:
@@ -240,6 +240,13 @@ async def test_json_refusals_have_the_shape_of_a_status(
     answer = json.loads(body)
     assert got == status
     assert answer["details"][0]["reason"] == reason
+    assert len(headers[TRACE]) == 32
+
+
+async def test_deadline_of_a_json_caller_rules(bench: Bench) -> None:
+    status, headers, body = await json_call(bench, "GET", "/v1/organizations/slow1", **{"grpc-timeout": "300m"})
+    assert status == 504
+    assert json.loads(body)["details"][0]["reason"] == "DEADLINE_EXCEEDED"
     assert len(headers[TRACE]) == 32
 
 
