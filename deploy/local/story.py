@@ -75,6 +75,7 @@ class Teller:
         acting = ["--licence", self._licences[facility]] if practitioner else []
         command = [sys.executable, "-m", "lienthong.agent", "--profile", self._profiles[facility], *acting, *arguments]
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{self.endpoints['collector']}"
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, timeout=_SECONDS * 4, check=False
         )

@@ -421,6 +421,7 @@ class LocalStack:
             },
             "insurer": f"{outside.base}/insurer",
             "trust_policy": str(self.folder / "trust.policy"),
+            "collector": outside.collector,
             "spans": outside.spans,
             "logs": str(self.folder / "logs"),
         }

@@ -149,6 +149,10 @@ async def _for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
         except Exception as error:  # noqa: BLE001 - a job must not end the process
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # The driver can put an error of its own in the place of a cancellation; the server is stopping all the same.
+                return
             log.event("job_failed", level="error", job=name, error=type(error).__name__)
         lasted = asyncio.get_running_loop().time() - started
         pause = _JOB_BACKOFF[0] if lasted > _JOB_BACKOFF[1] else min(pause * 2, _JOB_BACKOFF[1])

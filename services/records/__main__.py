@@ -125,13 +125,15 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
     proofs = jobs.ProofJob(store, peers.signing, system_clock, to_log.placed)
     to_referrals = jobs.SlipRelay(peers.slips, store.open_event, telemetry.span)
     relays = {
-        Topic.LOG: Relay(database, Topic.LOG.value, to_log.deliver, clock=system_clock, batch=_LOG_BATCH),
-        Topic.SLIPS: Relay(database, Topic.SLIPS.value, to_referrals.deliver, clock=system_clock),
+        Topic.LOG: Relay(database, Topic.LOG.value, to_log.deliver, batch=_LOG_BATCH),
+        Topic.SLIPS: Relay(database, Topic.SLIPS.value, to_referrals.deliver),
     }
     if settings.insurer.url:
         portal = await life.enter(open_portal(settings.insurer, system_clock))
         to_insurer = jobs.InsurerRelay(store, portal, store.open_event, system_clock, telemetry.span)
-        relays[Topic.INSURER] = Relay(database, Topic.INSURER.value, to_insurer.deliver, clock=system_clock, batch=20)
+        relays[Topic.INSURER] = Relay(
+            database, Topic.INSURER.value, to_insurer.deliver, batch=jobs.INSURER_BATCH, lease=jobs.INSURER_LEASE
+        )
     server.job("intake", intake.run)
     server.job("proofs", proofs.run)
     for topic, relay in relays.items():

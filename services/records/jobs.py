@@ -7,11 +7,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from services.chassis import log
 from services.chassis.clock import Clock
-from services.chassis.errors import PeerRefused
+from services.chassis.errors import PeerRefused, Unavailable
 from services.chassis.outbox import DONE, Dead, Message, Outcome, Retry
 from services.records import telemetry
 from services.records.model import StateChange, SubmissionState, Topic
@@ -32,7 +35,11 @@ _PROOFS = 1_000
 # Checkpoints come about once a second; asking more often only costs.
 _PROOF_PAUSE = 0.5
 _IDLE_PAUSE = 5.0
+_DOWN_PAUSE = 1.0
 _PARALLEL = 4
+INSURER_BATCH = 20
+# Longer than a whole batch takes when every call runs into its timeout: else those delivered would be delivered again.
+INSURER_LEASE = timedelta(minutes=10)
 
 
 class LogRelay:
@@ -66,15 +73,20 @@ class ProofJob:
         self._placed = placed
 
     async def run(self) -> None:
-        """Fetches for ever. Whatever fails ends the loop, which is started again after a pause."""
+        """Fetches for ever; while the log or the database is down, it asks again soon, because promises have a deadline."""
         while True:
             self._placed.clear()
-            missing, proven = await self.once()
+            try:
+                missing, proven = await self.once()
+            except Unavailable as error:
+                log.event("proofs_wait", level="warning", reason=error.reason)
+                await asyncio.sleep(_DOWN_PAUSE)
+                continue
             if missing == 0:
-                try:
-                    await asyncio.wait_for(self._placed.wait(), _IDLE_PAUSE)
-                except TimeoutError:
-                    continue
+                # Not `wait_for`: it can swallow a cancellation that comes together with the event (until 3.12).
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_PAUSE):
+                        await self._placed.wait()
             elif proven < _PROOFS:
                 await asyncio.sleep(_PROOF_PAUSE)
 

@@ -14,6 +14,7 @@ import grpc
 
 from lienthong.agent.profile import ENVIRONMENT, Profile, ProfileInvalid, load_profile
 from lienthong.agent.tokens import ClientCredentials, TokenRefused
+from lienthong.agent.tracing import traced
 from lienthong.client.channel import connect
 from lienthong.client.errors import LienthongError, from_rpc_error
 
@@ -30,6 +31,12 @@ class Session:
         self._licence = licence
         self._role = role
         self._profile: Profile | None = None
+
+    @property
+    def command(self) -> str:
+        """The command in hand, such as `submit`; names the root span."""
+        context = click.get_current_context(silent=True)
+        return context.info_name or "agent" if context else "agent"
 
     @property
     def profile(self) -> Profile:
@@ -57,6 +64,13 @@ class Session:
             role=self._role,
         )
         await asyncio.to_thread(tokens)
+        with traced(self.command):
+            async with self._connected(tokens) as channel:
+                yield channel
+
+    @asynccontextmanager
+    async def _connected(self, tokens: ClientCredentials) -> AsyncIterator[grpc.aio.Channel]:
+        profile = self.profile
         channel = connect(
             profile.gateway,
             authority=profile.authority,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from lienthong.client.retry import SERVICE_CONFIG
 
 Source = bytes | Path
 LARGEST_MESSAGE = 20 * 1024 * 1024
+TRACEPARENT: ContextVar[str] = ContextVar("lienthong_traceparent", default="")
+"""W3C trace context that calls continue; empty starts a fresh trace for each."""
 
 
 def channel_options() -> list[tuple[str, Any]]:
@@ -109,7 +112,7 @@ def _read(source: Source) -> bytes:
 def _traced(details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
     metadata = grpc.aio.Metadata(*(details.metadata or ()))
     if "traceparent" not in metadata:
-        metadata.add("traceparent", new_traceparent())
+        metadata.add("traceparent", TRACEPARENT.get() or new_traceparent())
     return grpc.aio.ClientCallDetails(
         details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
     )

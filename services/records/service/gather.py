@@ -80,8 +80,10 @@ class Gatherer:
                 await slots.acquire()
                 if not self._full.is_set():
                     # When the time is up, the batch is what there is.
+                    # Not `wait_for`: it can swallow a cancellation that comes together with the event (until 3.12).
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._full.wait(), self._limits.seconds)
+                        async with asyncio.timeout(self._limits.seconds):
+                            await self._full.wait()
                 task = tasks.create_task(self._hand_on(self._take()))
                 task.add_done_callback(lambda _: slots.release())
 

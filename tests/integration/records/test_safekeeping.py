@@ -119,9 +119,9 @@ async def test_a_database_that_goes_away_and_comes_back(records: Records, postgr
 
 
 async def test_every_growing_table_is_keyed_by_its_distribution_column() -> None:
-    local = {"outbox"}
     for table in METADATA.sorted_tables:
-        if table.name in local:
+        # The outbox is the role's own queue: emptied as it is delivered, it does not grow with the nation.
+        if table.name.startswith("outbox"):
             continue
         keys = {column.name for column in table.primary_key.columns}
         column = "facility_id" if "facility_id" in keys else "person_id"

@@ -33,7 +33,6 @@ def upgrade() -> None:
     _documents()
     grant(op, "SELECT, INSERT, UPDATE", "facility_counter", "progress")
     grant(op, "SELECT, INSERT", "submission", "state_change", "document_body", "evidence", "document", "health_book")
-    grant(op, "SELECT, INSERT, UPDATE, DELETE", "outbox")
 
 
 def _submissions() -> None:
