@@ -23,13 +23,26 @@ ACCESS: AccessTable = {
     "lienthong.signing.v1.VerificationService/VerifyDocuments": allow(
         (RECORDS, PrincipalKind.FACILITY), (RECORDS, PrincipalKind.PRACTITIONER), (RECORDS, PrincipalKind.WORKLOAD)
     ),
+    "lienthong.signing.v1.VerificationService/BatchGetEvidence": allow(
+        (RECORDS, PrincipalKind.FACILITY),
+        (RECORDS, PrincipalKind.PRACTITIONER),
+        (RECORDS, PrincipalKind.CITIZEN),
+        (RECORDS, PrincipalKind.WORKLOAD),
+    ),
+    "lienthong.signing.v1.ValidationService/ValidateSignatures": allow(
+        *_FACILITY, _ADMIN, (GATEWAY, PrincipalKind.AUDITOR)
+    ),
     _TRUST + "CreateTrustAnchor": allow(_ADMIN),
     _TRUST + "ListTrustAnchors": allow(*_READERS),
     _TRUST + "RegisterSignerCertificate": allow(_ADMIN),
     _TRUST + "ListSignerCertificates": allow(_ADMIN, *_FACILITY),
     _TRUST + "SuspendSignerCertificate": allow(_ADMIN),
     _TRUST + "ImportRevocationList": allow(_ADMIN),
+    _TRUST + "ImportTrustList": allow(_ADMIN),
+    _TRUST + "ReportKeyCompromise": allow(_ADMIN),
+    _TRUST + "GetSignaturePolicy": allow(*_READERS),
     _LOG + "GetCheckpoint": allow(*_READERS),
+    _LOG + "GetCheckpointTimestamp": allow(*_READERS),
     _LOG + "GetInclusionProof": allow(*_READERS),
     _LOG + "GetConsistencyProof": allow(*_READERS),
     _LOG + "ListEntries": allow(*_READERS),

@@ -9,14 +9,18 @@ from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from lienthong.signing.v1 import trust_pb2, verdict_pb2, verification_service_pb2
+from lienthong.type.v1 import document_kind_pb2
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.signing.model import (
     POLICY_VERSION,
     Authority,
     AuthorityKind,
+    BatchMembership,
     BuildingBlock,
+    CarriedSignature,
     CheckState,
+    DocumentPart,
     Indication,
     SignatureFormat,
     SignatureVerdict,
@@ -56,22 +60,44 @@ def timestamp(at: datetime | None) -> Timestamp | None:
 def documents(request: verification_service_pb2.VerifyDocumentsRequest) -> list[SignedDocument]:
     """The documents of a request; every unknown format is named at once."""
     wrong = [
-        FieldViolation(f"documents[{place}].format", "a known signature format", "FORMAT_UNKNOWN")
+        FieldViolation(f"documents[{place}]{field}.format", "a known signature format", "FORMAT_UNKNOWN")
         for place, document in enumerate(request.documents)
-        if document.format not in _FORMAT_BACK
+        for field, format in _formats(document)
+        if format not in _FORMAT_BACK
     ]
     if wrong:
         raise InvalidArgument.of(*wrong)
     return [
         SignedDocument(
-            document.content,
-            _FORMAT_BACK[document.format],
-            tuple(document.detached_signatures),
-            document.facility,
-            document.receive_time.ToDatetime(UTC),
+            content=document.content,
+            format=_FORMAT_BACK.get(document.format),
+            facility=document.facility,
+            received_at=document.receive_time.ToDatetime(UTC),
+            signatures=tuple(map(_carried_signature, document.signatures)),
+            parts=tuple(DocumentPart(one.name, one.content, one.enveloped) for one in document.parts),
+            kinds=tuple(
+                document_kind_pb2.DocumentKind.Name(kind).removeprefix("DOCUMENT_KIND_") for kind in document.kinds
+            ),
+            existed_at=document.existence_time.ToDatetime(UTC) if document.HasField("existence_time") else None,
         )
         for document in request.documents
     ]
+
+
+def _formats(document: verification_service_pb2.SignedDocument) -> list[tuple[str, int]]:
+    """Every format that a document names, with its field."""
+    named = [(f".signatures[{place}]", int(one.format)) for place, one in enumerate(document.signatures)]
+    return [("", int(document.format)), *named] if document.format else named
+
+
+def _carried_signature(signature: verification_service_pb2.CarriedSignature) -> CarriedSignature:
+    batch = signature.batch if signature.HasField("batch") else None
+    return CarriedSignature(
+        format=_FORMAT_BACK[signature.format],
+        content=signature.content,
+        part=signature.part,
+        batch=BatchMembership(batch.manifest, batch.index, tuple(batch.path)) if batch else None,
+    )
 
 
 def verdict_message(verdict: Verdict) -> verdict_pb2.Verdict:

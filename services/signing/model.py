@@ -39,6 +39,26 @@ class SignatureFormat(Enum):
 
     XMLDSIG_ENVELOPED = "XMLDSIG_ENVELOPED"
     CMS_DETACHED = "CMS_DETACHED"
+    XADES_ENVELOPED = "XADES_ENVELOPED"
+    XADES_DETACHED = "XADES_DETACHED"
+    JWS_DETACHED = "JWS_DETACHED"
+    PADES = "PADES"
+    BATCH = "BATCH"
+
+
+class SignatureLevel(Enum):
+    """How much evidence a signature carries itself (ETSI EN 319 102-1 §5); T is reached only by a time-stamp that was verified."""
+
+    PLAIN = "PLAIN"
+    B = "B"
+    T = "T"
+
+
+class SignerRole(Enum):
+    """In whose name a signature was made."""
+
+    FACILITY = "FACILITY"
+    PRACTITIONER = "PRACTITIONER"
 
 
 class BuildingBlock(Enum):
@@ -167,14 +187,46 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class BatchMembership:
+    """A document's place in a batch that was signed once: the manifest's text, the document's index and its Merkle path (32 bytes each)."""
+
+    manifest: str
+    index: int
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class CarriedSignature:
+    """A signature beside its document. `part` names the part it covers, empty for the whole document."""
+
+    format: SignatureFormat
+    content: bytes
+    part: str = ""
+    batch: BatchMembership | None = None
+
+
+@dataclass(frozen=True)
+class DocumentPart:
+    """A part that can be signed by itself, as decoded; `enveloped` when it holds a signature of its own."""
+
+    name: str
+    content: bytes
+    enveloped: bool = False
+
+
+@dataclass(frozen=True)
 class SignedDocument:
-    """A document to judge. `received_at` is the control time of the verdict."""
+    """A document to judge. `received_at` is the control time of the verdict; `format` the form of the signature inside the document, None
+    when all are carried beside it; `existed_at` the earliest proof that its signatures existed, other than their own time-stamps."""
 
     content: bytes
-    format: SignatureFormat
-    detached: Sequence[bytes]
+    format: SignatureFormat | None
     facility: str
     received_at: datetime
+    signatures: Sequence[CarriedSignature] = ()
+    parts: Sequence[DocumentPart] = ()
+    kinds: Sequence[str] = ()
+    existed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,13 @@ def signed_document(document: Incoming) -> verification_service_pb2.SignedDocume
     """A document for signing to judge; detached signatures exclude an enveloped one."""
     return verification_service_pb2.SignedDocument(
         content=document.content,
-        format=verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED
+        format=verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED
         if document.signatures
         else verdict_pb2.SIGNATURE_FORMAT_XMLDSIG_ENVELOPED,
-        detached_signatures=document.signatures,
+        signatures=[
+            verification_service_pb2.CarriedSignature(format=verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED, content=one)
+            for one in document.signatures
+        ],
         facility=document.facility,
         receive_time=stamp(document.received_at),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 
-from services.signing.model import SignatureFormat
+from services.signing.model import SignatureFormat, SignatureLevel
 
 
 class SubIndication(StrEnum):
@@ -27,6 +27,21 @@ class SubIndication(StrEnum):
     CERTIFICATE_CHAIN_GENERAL_FAILURE = "CERTIFICATE_CHAIN_GENERAL_FAILURE"
     CHAIN_CONSTRAINTS_FAILURE = "CHAIN_CONSTRAINTS_FAILURE"
     OUT_OF_BOUNDS_NO_POE = "OUT_OF_BOUNDS_NO_POE"
+    REVOKED = "REVOKED"
+    EXPIRED = "EXPIRED"
+    NOT_YET_VALID = "NOT_YET_VALID"
+    REVOKED_NO_POE = "REVOKED_NO_POE"
+    REVOKED_CA_NO_POE = "REVOKED_CA_NO_POE"
+    TRY_LATER = "TRY_LATER"
+    SIGNED_DATA_NOT_FOUND = "SIGNED_DATA_NOT_FOUND"
+    TIMESTAMP_ORDER_FAILURE = "TIMESTAMP_ORDER_FAILURE"
+    CRYPTO_CONSTRAINTS_FAILURE_NO_POE = "CRYPTO_CONSTRAINTS_FAILURE_NO_POE"
+    POLICY_PROCESSING_ERROR = "POLICY_PROCESSING_ERROR"
+    SIGNATURE_POLICY_NOT_AVAILABLE = "SIGNATURE_POLICY_NOT_AVAILABLE"
+    NO_CERTIFICATE_CHAIN_FOUND_NO_POE = "NO_CERTIFICATE_CHAIN_FOUND_NO_POE"
+    OUT_OF_BOUNDS_NOT_REVOKED = "OUT_OF_BOUNDS_NOT_REVOKED"
+    REVOCATION_OUT_OF_BOUNDS_NO_POE = "REVOCATION_OUT_OF_BOUNDS_NO_POE"
+    NO_POE = "NO_POE"
 
 
 class SignatureScope(Enum):
@@ -53,7 +68,8 @@ class SignatureFacts:
 
     `algorithm` is such as `rsa-pkcs1v15-sha256` or `ecdsa-p256-sha256`, `digest_algorithm` such as `sha256`.
     `claimed_signing_time` is what the signer says (UTC) and MUST NOT be trusted. `covered` are the exact bytes that
-    were digested; consumers of the document MUST read these and not the bytes that arrived.
+    were digested; consumers of the document MUST read these and not the bytes that arrived. `timestamps` are RFC 3161
+    tokens (DER, not verified here) over `timestamped`; `embedded` certificates are proposals, never trusted.
     """
 
     format: SignatureFormat
@@ -63,3 +79,7 @@ class SignatureFacts:
     digest_algorithm: str
     claimed_signing_time: datetime | None
     covered: bytes
+    level: SignatureLevel = SignatureLevel.PLAIN
+    timestamps: tuple[bytes, ...] = ()
+    timestamped: bytes = b""
+    embedded: tuple[bytes, ...] = ()

@@ -135,9 +135,8 @@ class VerificationService:
 
 
 def _carried(document: SignedDocument) -> Sequence[bytes | None]:
-    if document.format is SignatureFormat.XMLDSIG_ENVELOPED:
-        return (None,)
-    return tuple(document.detached[:MOST_SIGNATURES]) or (b"",)
+    carried = tuple(one.content for one in document.signatures[:MOST_SIGNATURES])
+    return (None, *carried) if document.format is SignatureFormat.XMLDSIG_ENVELOPED else carried or (b"",)
 
 
 def _verify(document: SignedDocument, detached: bytes | None) -> SignatureFacts:
@@ -145,7 +144,7 @@ def _verify(document: SignedDocument, detached: bytes | None) -> SignatureFacts:
         return verify_xmldsig(document.content)
     if not detached:
         raise Finding(SubIndication.NO_SIGNATURE_FOUND, "SIGNATURE_MISSING", "the document has no signature")
-    if len(detached) > LARGEST_SIGNATURE or len(document.detached) > MOST_SIGNATURES:
+    if len(detached) > LARGEST_SIGNATURE or len(document.signatures) > MOST_SIGNATURES:
         raise Finding(SubIndication.FORMAT_FAILURE, "SIGNATURE_TOO_LARGE", "at most 8 signatures of 64 KiB")
     return verify_cms(document.content, detached)
 
@@ -204,7 +203,7 @@ def _verdict(
     else:
         indication = Indication.TOTAL_FAILED if sub in _FAILED else Indication.INDETERMINATE
     return SignatureVerdict(
-        format=document.format,
+        format=facts.format if facts else document.format or SignatureFormat.CMS_DETACHED,
         indication=indication,
         sub_indication=sub,
         reason=reason,

@@ -96,11 +96,12 @@ async def judge(
 ) -> verdict_pb2.Verdict:
     received = Timestamp()
     received.FromDatetime(datetime.now(UTC))
-    form = verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED if detached else verdict_pb2.SIGNATURE_FORMAT_XMLDSIG_ENVELOPED
+    form = verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED if detached else verdict_pb2.SIGNATURE_FORMAT_XMLDSIG_ENVELOPED
+    cms = verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED
     document = verification_service_pb2.SignedDocument(
         content=content,
         format=form,
-        detached_signatures=[detached] if detached else [],
+        signatures=[verification_service_pb2.CarriedSignature(format=cms, content=detached)] if detached else [],
         facility=facility,
         receive_time=received,
     )

@@ -100,7 +100,7 @@ class SignedContent(message.Message):
 
     @builtins.property
     def verdict(self) -> verdict_pb2.Verdict:
-        """Verdict at receipt."""
+        """The newest verdict; the one at receipt is on the submission."""
 
     @builtins.property
     def receipt(self) -> receipt_pb2.Receipt:

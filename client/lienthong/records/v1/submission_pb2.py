@@ -26,10 +26,11 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lienthong.records.v1 import receipt_pb2 as lienthong_dot_records_dot_v1_dot_receipt__pb2
 from lienthong.signing.v1 import verdict_pb2 as lienthong_dot_signing_dot_v1_dot_verdict__pb2
+from lienthong.signing.v1 import verification_service_pb2 as lienthong_dot_signing_dot_v1_dot_verification__service__pb2
 from lienthong.type.v1 import document_kind_pb2 as lienthong_dot_type_dot_v1_dot_document__kind__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%lienthong/records/v1/submission.proto\x12\x14lienthong.records.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/records/v1/receipt.proto\x1a\"lienthong/signing/v1/verdict.proto\x1a%lienthong/type/v1/document_kind.proto\"g\n\x11\x44\x65tachedSignature\x12;\n\x06\x66ormat\x18\x01 \x01(\x0e\x32%.lienthong.signing.v1.SignatureFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\xc5\x01\n\x12\x44ocumentSubmission\x12\x19\n\x0b\x64ocument_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\x06\x66ormat\x18\x02 \x01(\x0e\x32$.lienthong.records.v1.DocumentFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x41\n\nsignatures\x18\x04 \x03(\x0b\x32\'.lienthong.records.v1.DetachedSignatureB\x04\xe2\x41\x01\x01\"\x99\x01\n\x0bStateChange\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.lienthong.records.v1.SubmissionState\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65stination\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x8b\x01\n\x07\x46inding\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\x05\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x37\n\x08severity\x18\x06 \x01(\x0e\x32%.lienthong.records.v1.FindingSeverity\"?\n\tRejection\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"\xfc\x04\n\nSubmission\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1a\n\x0corganization\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64ocument_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x63ontent_sha256\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x05state\x18\x05 \x01(\x0e\x32%.lienthong.records.v1.SubmissionStateB\x04\xe2\x41\x01\x03\x12\x38\n\x07history\x18\x06 \x03(\x0b\x32!.lienthong.records.v1.StateChangeB\x04\xe2\x41\x01\x03\x12\x34\n\x05kinds\x18\x07 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKindB\x04\xe2\x41\x01\x03\x12\x34\n\x07verdict\x18\x08 \x01(\x0b\x32\x1d.lienthong.signing.v1.VerdictB\x04\xe2\x41\x01\x03\x12\x35\n\x08\x66indings\x18\t \x03(\x0b\x32\x1d.lienthong.records.v1.FindingB\x04\xe2\x41\x01\x03\x12\x38\n\trejection\x18\n \x01(\x0b\x32\x1f.lienthong.records.v1.RejectionB\x04\xe2\x41\x01\x03\x12\x34\n\x07receipt\x18\x0b \x01(\x0b\x32\x1d.lienthong.records.v1.ReceiptB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x64ocument\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06person\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x0e \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x36\n\x0creceive_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03*M\n\x0e\x44ocumentFormat\x12\x1f\n\x1b\x44OCUMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_FORMAT_XML130\x10\x01*\xca\x02\n\x0fSubmissionState\x12 \n\x1cSUBMISSION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SUBMISSION_STATE_RECEIVED\x10\x01\x12\x1d\n\x19SUBMISSION_STATE_VERIFIED\x10\x02\x12\x1b\n\x17SUBMISSION_STATE_STORED\x10\x03\x12 \n\x1cSUBMISSION_STATE_RETRIEVABLE\x10\x04\x12\x1b\n\x17SUBMISSION_STATE_LOGGED\x10\x05\x12\x1e\n\x1aSUBMISSION_STATE_DELIVERED\x10\x06\x12!\n\x1dSUBMISSION_STATE_ACKNOWLEDGED\x10\x07\x12\x1d\n\x19SUBMISSION_STATE_REJECTED\x10\x08\x12\x19\n\x15SUBMISSION_STATE_HELD\x10\t*s\n\x0f\x46indingSeverity\x12 \n\x1c\x46INDING_SEVERITY_UNSPECIFIED\x10\x00\x12 \n\x1c\x46INDING_SEVERITY_INFORMATION\x10\x01\x12\x1c\n\x18\x46INDING_SEVERITY_WARNING\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%lienthong/records/v1/submission.proto\x12\x14lienthong.records.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/records/v1/receipt.proto\x1a\"lienthong/signing/v1/verdict.proto\x1a/lienthong/signing/v1/verification_service.proto\x1a%lienthong/type/v1/document_kind.proto\"\xb7\x01\n\x11\x44\x65tachedSignature\x12;\n\x06\x66ormat\x18\x01 \x01(\x0e\x32%.lienthong.signing.v1.SignatureFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04part\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12:\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32%.lienthong.signing.v1.BatchMembershipB\x04\xe2\x41\x01\x01\"\xc5\x01\n\x12\x44ocumentSubmission\x12\x19\n\x0b\x64ocument_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\x06\x66ormat\x18\x02 \x01(\x0e\x32$.lienthong.records.v1.DocumentFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x41\n\nsignatures\x18\x04 \x03(\x0b\x32\'.lienthong.records.v1.DetachedSignatureB\x04\xe2\x41\x01\x01\"\x99\x01\n\x0bStateChange\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.lienthong.records.v1.SubmissionState\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65stination\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x8b\x01\n\x07\x46inding\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\x05\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x37\n\x08severity\x18\x06 \x01(\x0e\x32%.lienthong.records.v1.FindingSeverity\"?\n\tRejection\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"\xfc\x04\n\nSubmission\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1a\n\x0corganization\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64ocument_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x63ontent_sha256\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x05state\x18\x05 \x01(\x0e\x32%.lienthong.records.v1.SubmissionStateB\x04\xe2\x41\x01\x03\x12\x38\n\x07history\x18\x06 \x03(\x0b\x32!.lienthong.records.v1.StateChangeB\x04\xe2\x41\x01\x03\x12\x34\n\x05kinds\x18\x07 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKindB\x04\xe2\x41\x01\x03\x12\x34\n\x07verdict\x18\x08 \x01(\x0b\x32\x1d.lienthong.signing.v1.VerdictB\x04\xe2\x41\x01\x03\x12\x35\n\x08\x66indings\x18\t \x03(\x0b\x32\x1d.lienthong.records.v1.FindingB\x04\xe2\x41\x01\x03\x12\x38\n\trejection\x18\n \x01(\x0b\x32\x1f.lienthong.records.v1.RejectionB\x04\xe2\x41\x01\x03\x12\x34\n\x07receipt\x18\x0b \x01(\x0b\x32\x1d.lienthong.records.v1.ReceiptB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x64ocument\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06person\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x0e \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x36\n\x0creceive_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03*M\n\x0e\x44ocumentFormat\x12\x1f\n\x1b\x44OCUMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_FORMAT_XML130\x10\x01*\xca\x02\n\x0fSubmissionState\x12 \n\x1cSUBMISSION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SUBMISSION_STATE_RECEIVED\x10\x01\x12\x1d\n\x19SUBMISSION_STATE_VERIFIED\x10\x02\x12\x1b\n\x17SUBMISSION_STATE_STORED\x10\x03\x12 \n\x1cSUBMISSION_STATE_RETRIEVABLE\x10\x04\x12\x1b\n\x17SUBMISSION_STATE_LOGGED\x10\x05\x12\x1e\n\x1aSUBMISSION_STATE_DELIVERED\x10\x06\x12!\n\x1dSUBMISSION_STATE_ACKNOWLEDGED\x10\x07\x12\x1d\n\x19SUBMISSION_STATE_REJECTED\x10\x08\x12\x19\n\x15SUBMISSION_STATE_HELD\x10\t*s\n\x0f\x46indingSeverity\x12 \n\x1c\x46INDING_SEVERITY_UNSPECIFIED\x10\x00\x12 \n\x1c\x46INDING_SEVERITY_INFORMATION\x10\x01\x12\x1c\n\x18\x46INDING_SEVERITY_WARNING\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DETACHEDSIGNATURE'].fields_by_name['format']._serialized_options = b'\342A\001\002'
   _globals['_DETACHEDSIGNATURE'].fields_by_name['content']._loaded_options = None
   _globals['_DETACHEDSIGNATURE'].fields_by_name['content']._serialized_options = b'\342A\001\002'
+  _globals['_DETACHEDSIGNATURE'].fields_by_name['part']._loaded_options = None
+  _globals['_DETACHEDSIGNATURE'].fields_by_name['part']._serialized_options = b'\342A\001\001'
+  _globals['_DETACHEDSIGNATURE'].fields_by_name['batch']._loaded_options = None
+  _globals['_DETACHEDSIGNATURE'].fields_by_name['batch']._serialized_options = b'\342A\001\001'
   _globals['_DOCUMENTSUBMISSION'].fields_by_name['document_id']._loaded_options = None
   _globals['_DOCUMENTSUBMISSION'].fields_by_name['document_id']._serialized_options = b'\342A\001\002'
   _globals['_DOCUMENTSUBMISSION'].fields_by_name['format']._loaded_options = None
@@ -78,22 +83,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMISSION'].fields_by_name['sequence']._serialized_options = b'\342A\001\003'
   _globals['_SUBMISSION'].fields_by_name['receive_time']._loaded_options = None
   _globals['_SUBMISSION'].fields_by_name['receive_time']._serialized_options = b'\342A\001\003'
-  _globals['_DOCUMENTFORMAT']._serialized_start=1547
-  _globals['_DOCUMENTFORMAT']._serialized_end=1624
-  _globals['_SUBMISSIONSTATE']._serialized_start=1627
-  _globals['_SUBMISSIONSTATE']._serialized_end=1957
-  _globals['_FINDINGSEVERITY']._serialized_start=1959
-  _globals['_FINDINGSEVERITY']._serialized_end=2074
-  _globals['_DETACHEDSIGNATURE']._serialized_start=240
-  _globals['_DETACHEDSIGNATURE']._serialized_end=343
-  _globals['_DOCUMENTSUBMISSION']._serialized_start=346
-  _globals['_DOCUMENTSUBMISSION']._serialized_end=543
-  _globals['_STATECHANGE']._serialized_start=546
-  _globals['_STATECHANGE']._serialized_end=699
-  _globals['_FINDING']._serialized_start=702
-  _globals['_FINDING']._serialized_end=841
-  _globals['_REJECTION']._serialized_start=843
-  _globals['_REJECTION']._serialized_end=906
-  _globals['_SUBMISSION']._serialized_start=909
-  _globals['_SUBMISSION']._serialized_end=1545
+  _globals['_DOCUMENTFORMAT']._serialized_start=1677
+  _globals['_DOCUMENTFORMAT']._serialized_end=1754
+  _globals['_SUBMISSIONSTATE']._serialized_start=1757
+  _globals['_SUBMISSIONSTATE']._serialized_end=2087
+  _globals['_FINDINGSEVERITY']._serialized_start=2089
+  _globals['_FINDINGSEVERITY']._serialized_end=2204
+  _globals['_DETACHEDSIGNATURE']._serialized_start=290
+  _globals['_DETACHEDSIGNATURE']._serialized_end=473
+  _globals['_DOCUMENTSUBMISSION']._serialized_start=476
+  _globals['_DOCUMENTSUBMISSION']._serialized_end=673
+  _globals['_STATECHANGE']._serialized_start=676
+  _globals['_STATECHANGE']._serialized_end=829
+  _globals['_FINDING']._serialized_start=832
+  _globals['_FINDING']._serialized_end=971
+  _globals['_REJECTION']._serialized_start=973
+  _globals['_REJECTION']._serialized_end=1036
+  _globals['_SUBMISSION']._serialized_start=1039
+  _globals['_SUBMISSION']._serialized_end=1675
 # @@protoc_insertion_point(module_scope)

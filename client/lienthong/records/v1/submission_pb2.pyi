@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from lienthong.records.v1 import receipt_pb2 as receipt_pb2
 from lienthong.signing.v1 import verdict_pb2 as verdict_pb2
+from lienthong.signing.v1 import verification_service_pb2 as verification_service_pb2
 from lienthong.type.v1 import document_kind_pb2 as document_kind_pb2
 import builtins as builtins
 import sys
@@ -124,19 +125,29 @@ class DetachedSignature(message.Message):
 
     FORMAT_FIELD_NUMBER: builtins.int
     CONTENT_FIELD_NUMBER: builtins.int
+    PART_FIELD_NUMBER: builtins.int
+    BATCH_FIELD_NUMBER: builtins.int
     format: verdict_pb2.SignatureFormat.ValueType
-    """Form; CMS_DETACHED."""
+    """Form: CMS_DETACHED, XADES_DETACHED, JWS_DETACHED or BATCH."""
     content: builtins.bytes
-    """DER bytes, at most 64 KiB."""
+    """The signature, at most 64 KiB; for BATCH the CMS signature over the manifest."""
+    part: builtins.str
+    """Inner table whose decoded bytes are signed, such as `XML13`; empty for the whole document."""
+    @builtins.property
+    def batch(self) -> verification_service_pb2.BatchMembership:
+        """Place in the batch, for BATCH."""
+
     def __init__(
         self,
         *,
         format: verdict_pb2.SignatureFormat.ValueType = ...,
         content: builtins.bytes = ...,
+        part: builtins.str = ...,
+        batch: verification_service_pb2.BatchMembership | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["batch", b"batch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["content", b"content", "format", b"format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["batch", b"batch", "content", b"content", "format", b"format", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

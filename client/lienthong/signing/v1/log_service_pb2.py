@@ -24,15 +24,18 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&lienthong/signing/v1/log_service.proto\x12\x14lienthong.signing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x16\n\x14GetCheckpointRequest\"+\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\"M\n\x18GetInclusionProofRequest\x12\x18\n\nleaf_index\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x17\n\ttree_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"<\n\x19GetInclusionProofResponse\x12\x11\n\tleaf_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x03(\x0c\"L\n\x1aGetConsistencyProofRequest\x12\x16\n\x08old_size\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08new_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"+\n\x1bGetConsistencyProofResponse\x12\x0c\n\x04path\x18\x01 \x03(\x0c\"H\n\x12ListEntriesRequest\x12\x19\n\x0bstart_index\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\":\n\x13ListEntriesResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12\x12\n\nnext_index\x18\x02 \x01(\x03\"-\n\x14\x41ppendEntriesRequest\x12\x15\n\x07\x65ntries\x18\x01 \x03(\x0c\x42\x04\xe2\x41\x01\x02\"-\n\x15\x41ppendEntriesResponse\x12\x14\n\x0cleaf_indexes\x18\x01 \x03(\x03\"8\n\x1a\x42\x61tchGetEntryProofsRequest\x12\x1a\n\x0cleaf_indexes\x18\x01 \x03(\x03\x42\x04\xe2\x41\x01\x02\"-\n\x1b\x42\x61tchGetEntryProofsResponse\x12\x0e\n\x06proofs\x18\x01 \x03(\t2\xc6\x04\n\nLogService\x12\x84\x01\n\rGetCheckpoint\x12*.lienthong.signing.v1.GetCheckpointRequest\x1a+.lienthong.signing.v1.GetCheckpointResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/log/checkpoint\x12\x94\x01\n\x11GetInclusionProof\x12..lienthong.signing.v1.GetInclusionProofRequest\x1a/.lienthong.signing.v1.GetInclusionProofResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/log/inclusionProof\x12\x9c\x01\n\x13GetConsistencyProof\x12\x30.lienthong.signing.v1.GetConsistencyProofRequest\x1a\x31.lienthong.signing.v1.GetConsistencyProofResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/log/consistencyProof\x12{\n\x0bListEntries\x12(.lienthong.signing.v1.ListEntriesRequest\x1a).lienthong.signing.v1.ListEntriesResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/log/entries2\xf8\x01\n\x10LogAppendService\x12h\n\rAppendEntries\x12*.lienthong.signing.v1.AppendEntriesRequest\x1a+.lienthong.signing.v1.AppendEntriesResponse\x12z\n\x13\x42\x61tchGetEntryProofs\x12\x30.lienthong.signing.v1.BatchGetEntryProofsRequest\x1a\x31.lienthong.signing.v1.BatchGetEntryProofsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&lienthong/signing/v1/log_service.proto\x12\x14lienthong.signing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetCheckpointRequest\">\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x11\n\twitnessed\x18\x02 \x01(\x08\"9\n\x1dGetCheckpointTimestampRequest\x12\x18\n\nleast_size\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\"\x81\x01\n\x1eGetCheckpointTimestampResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x17\n\x0ftimestamp_token\x18\x02 \x01(\x0c\x12\x32\n\x0etimestamp_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x18GetInclusionProofRequest\x12\x18\n\nleaf_index\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x17\n\ttree_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"<\n\x19GetInclusionProofResponse\x12\x11\n\tleaf_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x03(\x0c\"L\n\x1aGetConsistencyProofRequest\x12\x16\n\x08old_size\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08new_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"+\n\x1bGetConsistencyProofResponse\x12\x0c\n\x04path\x18\x01 \x03(\x0c\"H\n\x12ListEntriesRequest\x12\x19\n\x0bstart_index\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\":\n\x13ListEntriesResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12\x12\n\nnext_index\x18\x02 \x01(\x03\"-\n\x14\x41ppendEntriesRequest\x12\x15\n\x07\x65ntries\x18\x01 \x03(\x0c\x42\x04\xe2\x41\x01\x02\"-\n\x15\x41ppendEntriesResponse\x12\x14\n\x0cleaf_indexes\x18\x01 \x03(\x03\"Q\n\x1a\x42\x61tchGetEntryProofsRequest\x12\x1a\n\x0cleaf_indexes\x18\x01 \x03(\x03\x42\x04\xe2\x41\x01\x02\x12\x17\n\ttree_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\"-\n\x1b\x42\x61tchGetEntryProofsResponse\x12\x0e\n\x06proofs\x18\x01 \x03(\t2\xf1\x05\n\nLogService\x12\x84\x01\n\rGetCheckpoint\x12*.lienthong.signing.v1.GetCheckpointRequest\x1a+.lienthong.signing.v1.GetCheckpointResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/log/checkpoint\x12\x94\x01\n\x11GetInclusionProof\x12..lienthong.signing.v1.GetInclusionProofRequest\x1a/.lienthong.signing.v1.GetInclusionProofResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/log/inclusionProof\x12\x9c\x01\n\x13GetConsistencyProof\x12\x30.lienthong.signing.v1.GetConsistencyProofRequest\x1a\x31.lienthong.signing.v1.GetConsistencyProofResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/log/consistencyProof\x12\xa8\x01\n\x16GetCheckpointTimestamp\x12\x33.lienthong.signing.v1.GetCheckpointTimestampRequest\x1a\x34.lienthong.signing.v1.GetCheckpointTimestampResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/log/checkpointTimestamp\x12{\n\x0bListEntries\x12(.lienthong.signing.v1.ListEntriesRequest\x1a).lienthong.signing.v1.ListEntriesResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/log/entries2\xf8\x01\n\x10LogAppendService\x12h\n\rAppendEntries\x12*.lienthong.signing.v1.AppendEntriesRequest\x1a+.lienthong.signing.v1.AppendEntriesResponse\x12z\n\x13\x42\x61tchGetEntryProofs\x12\x30.lienthong.signing.v1.BatchGetEntryProofsRequest\x1a\x31.lienthong.signing.v1.BatchGetEntryProofsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.signing.v1.log_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETCHECKPOINTTIMESTAMPREQUEST'].fields_by_name['least_size']._loaded_options = None
+  _globals['_GETCHECKPOINTTIMESTAMPREQUEST'].fields_by_name['least_size']._serialized_options = b'\342A\001\001'
   _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['leaf_index']._loaded_options = None
   _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['leaf_index']._serialized_options = b'\342A\001\001'
   _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['tree_size']._loaded_options = None
@@ -49,40 +52,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDENTRIESREQUEST'].fields_by_name['entries']._serialized_options = b'\342A\001\002'
   _globals['_BATCHGETENTRYPROOFSREQUEST'].fields_by_name['leaf_indexes']._loaded_options = None
   _globals['_BATCHGETENTRYPROOFSREQUEST'].fields_by_name['leaf_indexes']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHGETENTRYPROOFSREQUEST'].fields_by_name['tree_size']._loaded_options = None
+  _globals['_BATCHGETENTRYPROOFSREQUEST'].fields_by_name['tree_size']._serialized_options = b'\342A\001\001'
   _globals['_LOGSERVICE'].methods_by_name['GetCheckpoint']._loaded_options = None
   _globals['_LOGSERVICE'].methods_by_name['GetCheckpoint']._serialized_options = b'\202\323\344\223\002\024\022\022/v1/log/checkpoint'
   _globals['_LOGSERVICE'].methods_by_name['GetInclusionProof']._loaded_options = None
   _globals['_LOGSERVICE'].methods_by_name['GetInclusionProof']._serialized_options = b'\202\323\344\223\002\030\022\026/v1/log/inclusionProof'
   _globals['_LOGSERVICE'].methods_by_name['GetConsistencyProof']._loaded_options = None
   _globals['_LOGSERVICE'].methods_by_name['GetConsistencyProof']._serialized_options = b'\202\323\344\223\002\032\022\030/v1/log/consistencyProof'
+  _globals['_LOGSERVICE'].methods_by_name['GetCheckpointTimestamp']._loaded_options = None
+  _globals['_LOGSERVICE'].methods_by_name['GetCheckpointTimestamp']._serialized_options = b'\202\323\344\223\002\035\022\033/v1/log/checkpointTimestamp'
   _globals['_LOGSERVICE'].methods_by_name['ListEntries']._loaded_options = None
   _globals['_LOGSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\202\323\344\223\002\021\022\017/v1/log/entries'
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=127
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=149
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=151
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=194
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=196
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=273
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=275
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=335
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=337
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=413
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=415
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=458
-  _globals['_LISTENTRIESREQUEST']._serialized_start=460
-  _globals['_LISTENTRIESREQUEST']._serialized_end=532
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=534
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=592
-  _globals['_APPENDENTRIESREQUEST']._serialized_start=594
-  _globals['_APPENDENTRIESREQUEST']._serialized_end=639
-  _globals['_APPENDENTRIESRESPONSE']._serialized_start=641
-  _globals['_APPENDENTRIESRESPONSE']._serialized_end=686
-  _globals['_BATCHGETENTRYPROOFSREQUEST']._serialized_start=688
-  _globals['_BATCHGETENTRYPROOFSREQUEST']._serialized_end=744
-  _globals['_BATCHGETENTRYPROOFSRESPONSE']._serialized_start=746
-  _globals['_BATCHGETENTRYPROOFSRESPONSE']._serialized_end=791
-  _globals['_LOGSERVICE']._serialized_start=794
-  _globals['_LOGSERVICE']._serialized_end=1376
-  _globals['_LOGAPPENDSERVICE']._serialized_start=1379
-  _globals['_LOGAPPENDSERVICE']._serialized_end=1627
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=160
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=182
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=184
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=246
+  _globals['_GETCHECKPOINTTIMESTAMPREQUEST']._serialized_start=248
+  _globals['_GETCHECKPOINTTIMESTAMPREQUEST']._serialized_end=305
+  _globals['_GETCHECKPOINTTIMESTAMPRESPONSE']._serialized_start=308
+  _globals['_GETCHECKPOINTTIMESTAMPRESPONSE']._serialized_end=437
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=439
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=516
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=518
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=578
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=580
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=656
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=658
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=701
+  _globals['_LISTENTRIESREQUEST']._serialized_start=703
+  _globals['_LISTENTRIESREQUEST']._serialized_end=775
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=777
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=835
+  _globals['_APPENDENTRIESREQUEST']._serialized_start=837
+  _globals['_APPENDENTRIESREQUEST']._serialized_end=882
+  _globals['_APPENDENTRIESRESPONSE']._serialized_start=884
+  _globals['_APPENDENTRIESRESPONSE']._serialized_end=929
+  _globals['_BATCHGETENTRYPROOFSREQUEST']._serialized_start=931
+  _globals['_BATCHGETENTRYPROOFSREQUEST']._serialized_end=1012
+  _globals['_BATCHGETENTRYPROOFSRESPONSE']._serialized_start=1014
+  _globals['_BATCHGETENTRYPROOFSRESPONSE']._serialized_end=1059
+  _globals['_LOGSERVICE']._serialized_start=1062
+  _globals['_LOGSERVICE']._serialized_end=1815
+  _globals['_LOGAPPENDSERVICE']._serialized_start=1818
+  _globals['_LOGAPPENDSERVICE']._serialized_end=2066
 # @@protoc_insertion_point(module_scope)

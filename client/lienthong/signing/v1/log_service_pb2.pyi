@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 import builtins as builtins
 import sys
@@ -40,16 +41,70 @@ class GetCheckpointResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     CHECKPOINT_FIELD_NUMBER: builtins.int
+    WITNESSED_FIELD_NUMBER: builtins.int
     checkpoint: builtins.str
-    """Signed note: origin, size and root hash (C2SP tlog-checkpoint)."""
+    """Signed note: origin, size and root hash (C2SP tlog-checkpoint), with the cosignatures of witnesses at hand (C2SP tlog-cosignature)."""
+    witnessed: builtins.bool
+    """Whether the cosignatures make up the quorum of the trust policy."""
     def __init__(
         self,
         *,
         checkpoint: builtins.str = ...,
+        witnessed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "witnessed", b"witnessed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetCheckpointTimestampRequest(message.Message):
+    """GetCheckpointTimestampRequest names a size."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEAST_SIZE_FIELD_NUMBER: builtins.int
+    least_size: builtins.int
+    """The checkpoint covers at least this many entries; 0 for the newest that has a time-stamp."""
+    def __init__(
+        self,
+        *,
+        least_size: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["least_size", b"least_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetCheckpointTimestampResponse(message.Message):
+    """GetCheckpointTimestampResponse returns a time-stamped checkpoint: the oldest one that covers the size."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHECKPOINT_FIELD_NUMBER: builtins.int
+    TIMESTAMP_TOKEN_FIELD_NUMBER: builtins.int
+    TIMESTAMP_TIME_FIELD_NUMBER: builtins.int
+    checkpoint: builtins.str
+    """The checkpoint, exactly the bytes that the token covers."""
+    timestamp_token: builtins.bytes
+    """RFC 3161 time-stamp token over them, DER."""
+    @builtins.property
+    def timestamp_time(self) -> timestamp_pb2.Timestamp:
+        """Time that the token states."""
+
+    def __init__(
+        self,
+        *,
+        checkpoint: builtins.str = ...,
+        timestamp_token: builtins.bytes = ...,
+        timestamp_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["timestamp_time", b"timestamp_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "timestamp_time", b"timestamp_time", "timestamp_token", b"timestamp_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,6 +305,9 @@ class BatchGetEntryProofsRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     LEAF_INDEXES_FIELD_NUMBER: builtins.int
+    TREE_SIZE_FIELD_NUMBER: builtins.int
+    tree_size: builtins.int
+    """Size of the published checkpoint to prove under; 0 for the newest that may be given out."""
     @builtins.property
     def leaf_indexes(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
         """Indexes, 1 to 1000."""
@@ -258,10 +316,11 @@ class BatchGetEntryProofsRequest(message.Message):
         self,
         *,
         leaf_indexes: abc.Iterable[builtins.int] | None = ...,
+        tree_size: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["leaf_indexes", b"leaf_indexes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["leaf_indexes", b"leaf_indexes", "tree_size", b"tree_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,11 @@ class LogServiceStub(object):
                 request_serializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetConsistencyProofRequest.SerializeToString,
                 response_deserializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetConsistencyProofResponse.FromString,
                 _registered_method=True)
+        self.GetCheckpointTimestamp = channel.unary_unary(
+                '/lienthong.signing.v1.LogService/GetCheckpointTimestamp',
+                request_serializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetCheckpointTimestampRequest.SerializeToString,
+                response_deserializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetCheckpointTimestampResponse.FromString,
+                _registered_method=True)
         self.ListEntries = channel.unary_unary(
                 '/lienthong.signing.v1.LogService/ListEntries',
                 request_serializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.ListEntriesRequest.SerializeToString,
@@ -82,6 +87,13 @@ class LogServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCheckpointTimestamp(self, request, context):
+        """Returns the newest RFC 3161 time-stamp over a checkpoint of at least the given size.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEntries(self, request, context):
         """Lists entries in order, for monitors; entries hold commitments, never a person's data.
         """
@@ -106,6 +118,11 @@ def add_LogServiceServicer_to_server(servicer, server):
                     servicer.GetConsistencyProof,
                     request_deserializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetConsistencyProofRequest.FromString,
                     response_serializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetConsistencyProofResponse.SerializeToString,
+            ),
+            'GetCheckpointTimestamp': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCheckpointTimestamp,
+                    request_deserializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetCheckpointTimestampRequest.FromString,
+                    response_serializer=lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetCheckpointTimestampResponse.SerializeToString,
             ),
             'ListEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEntries,
@@ -195,6 +212,33 @@ class LogService(object):
             '/lienthong.signing.v1.LogService/GetConsistencyProof',
             lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetConsistencyProofRequest.SerializeToString,
             lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetConsistencyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCheckpointTimestamp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.signing.v1.LogService/GetCheckpointTimestamp',
+            lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetCheckpointTimestampRequest.SerializeToString,
+            lienthong_dot_signing_dot_v1_dot_log__service__pb2.GetCheckpointTimestampResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,8 @@ class LogServiceStub:
     """Returns the proof that a leaf is in the tree of a given size. Readers MUST take size and root from a checkpoint they verified."""
     GetConsistencyProof: aio.UnaryUnaryMultiCallable[log_service_pb2.GetConsistencyProofRequest, log_service_pb2.GetConsistencyProofResponse]
     """Returns the proof that the tree of one size is a prefix of the tree of another."""
+    GetCheckpointTimestamp: aio.UnaryUnaryMultiCallable[log_service_pb2.GetCheckpointTimestampRequest, log_service_pb2.GetCheckpointTimestampResponse]
+    """Returns the newest RFC 3161 time-stamp over a checkpoint of at least the given size."""
     ListEntries: aio.UnaryUnaryMultiCallable[log_service_pb2.ListEntriesRequest, log_service_pb2.ListEntriesResponse]
     """Lists entries in order, for monitors; entries hold commitments, never a person's data."""
 
@@ -51,6 +53,14 @@ class LogServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[log_service_pb2.GetConsistencyProofRequest, abc.Awaitable[log_service_pb2.GetConsistencyProofResponse]],
     ) -> abc.Awaitable[log_service_pb2.GetConsistencyProofResponse]:
         """Returns the proof that the tree of one size is a prefix of the tree of another."""
+
+    @abc_1.abstractmethod
+    def GetCheckpointTimestamp(
+        self,
+        request: log_service_pb2.GetCheckpointTimestampRequest,
+        context: aio.ServicerContext[log_service_pb2.GetCheckpointTimestampRequest, abc.Awaitable[log_service_pb2.GetCheckpointTimestampResponse]],
+    ) -> abc.Awaitable[log_service_pb2.GetCheckpointTimestampResponse]:
+        """Returns the newest RFC 3161 time-stamp over a checkpoint of at least the given size."""
 
     @abc_1.abstractmethod
     def ListEntries(

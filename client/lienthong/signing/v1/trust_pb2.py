@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from lienthong.signing.v1 import verdict_pb2 as lienthong_dot_signing_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n lienthong/signing/v1/trust.proto\x12\x14lienthong.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x01\n\x0bTrustAnchor\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32#.lienthong.signing.v1.AuthorityKindB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x8b\x02\n\x11SignerCertificate\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x16\n\x08\x66\x61\x63ility\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x41\n\x05state\x18\x04 \x01(\x0e\x32,.lienthong.signing.v1.SignerCertificateStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03*i\n\rAuthorityKind\x12\x1e\n\x1a\x41UTHORITY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41UTHORITY_KIND_ROOT\x10\x01\x12\x1f\n\x1b\x41UTHORITY_KIND_INTERMEDIATE\x10\x02*\x8f\x01\n\x16SignerCertificateState\x12(\n$SIGNER_CERTIFICATE_STATE_UNSPECIFIED\x10\x00\x12#\n\x1fSIGNER_CERTIFICATE_STATE_ACTIVE\x10\x01\x12&\n\"SIGNER_CERTIFICATE_STATE_SUSPENDED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n lienthong/signing/v1/trust.proto\x12\x14lienthong.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/signing/v1/verdict.proto\"\x94\x03\n\x0bTrustAnchor\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32#.lienthong.signing.v1.AuthorityKindB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12=\n\x07purpose\x18\x06 \x01(\x0e\x32&.lienthong.signing.v1.AuthorityPurposeB\x04\xe2\x41\x01\x01\x12!\n\x13revocation_list_uri\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08ocsp_uri\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bsunset_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"\xb9\x03\n\x11SignerCertificate\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x16\n\x08\x66\x61\x63ility\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x41\n\x05state\x18\x04 \x01(\x0e\x32,.lienthong.signing.v1.SignerCertificateStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\x04role\x18\x07 \x01(\x0e\x32 .lienthong.signing.v1.SignerRoleB\x04\xe2\x41\x01\x01\x12\"\n\x14practitioner_licence\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x39\n\x0f\x63ompromise_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x17\n\tdays_left\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x03*i\n\rAuthorityKind\x12\x1e\n\x1a\x41UTHORITY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41UTHORITY_KIND_ROOT\x10\x01\x12\x1f\n\x1b\x41UTHORITY_KIND_INTERMEDIATE\x10\x02*x\n\x10\x41uthorityPurpose\x12!\n\x1d\x41UTHORITY_PURPOSE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41UTHORITY_PURPOSE_SIGNING\x10\x01\x12\"\n\x1e\x41UTHORITY_PURPOSE_TIMESTAMPING\x10\x02*\xb9\x01\n\x16SignerCertificateState\x12(\n$SIGNER_CERTIFICATE_STATE_UNSPECIFIED\x10\x00\x12#\n\x1fSIGNER_CERTIFICATE_STATE_ACTIVE\x10\x01\x12&\n\"SIGNER_CERTIFICATE_STATE_SUSPENDED\x10\x02\x12(\n$SIGNER_CERTIFICATE_STATE_COMPROMISED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +44,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRUSTANCHOR'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_TRUSTANCHOR'].fields_by_name['expire_time']._loaded_options = None
   _globals['_TRUSTANCHOR'].fields_by_name['expire_time']._serialized_options = b'\342A\001\003'
+  _globals['_TRUSTANCHOR'].fields_by_name['purpose']._loaded_options = None
+  _globals['_TRUSTANCHOR'].fields_by_name['purpose']._serialized_options = b'\342A\001\001'
+  _globals['_TRUSTANCHOR'].fields_by_name['revocation_list_uri']._loaded_options = None
+  _globals['_TRUSTANCHOR'].fields_by_name['revocation_list_uri']._serialized_options = b'\342A\001\001'
+  _globals['_TRUSTANCHOR'].fields_by_name['ocsp_uri']._loaded_options = None
+  _globals['_TRUSTANCHOR'].fields_by_name['ocsp_uri']._serialized_options = b'\342A\001\001'
+  _globals['_TRUSTANCHOR'].fields_by_name['sunset_time']._loaded_options = None
+  _globals['_TRUSTANCHOR'].fields_by_name['sunset_time']._serialized_options = b'\342A\001\001'
   _globals['_SIGNERCERTIFICATE'].fields_by_name['name']._loaded_options = None
   _globals['_SIGNERCERTIFICATE'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_SIGNERCERTIFICATE'].fields_by_name['facility']._loaded_options = None
@@ -55,12 +64,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNERCERTIFICATE'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_SIGNERCERTIFICATE'].fields_by_name['expire_time']._loaded_options = None
   _globals['_SIGNERCERTIFICATE'].fields_by_name['expire_time']._serialized_options = b'\342A\001\003'
-  _globals['_AUTHORITYKIND']._serialized_start=624
-  _globals['_AUTHORITYKIND']._serialized_end=729
-  _globals['_SIGNERCERTIFICATESTATE']._serialized_start=732
-  _globals['_SIGNERCERTIFICATESTATE']._serialized_end=875
-  _globals['_TRUSTANCHOR']._serialized_start=125
-  _globals['_TRUSTANCHOR']._serialized_end=352
-  _globals['_SIGNERCERTIFICATE']._serialized_start=355
-  _globals['_SIGNERCERTIFICATE']._serialized_end=622
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['role']._loaded_options = None
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['role']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['practitioner_licence']._loaded_options = None
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['practitioner_licence']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['compromise_time']._loaded_options = None
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['compromise_time']._serialized_options = b'\342A\001\003'
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['days_left']._loaded_options = None
+  _globals['_SIGNERCERTIFICATE'].fields_by_name['days_left']._serialized_options = b'\342A\001\003'
+  _globals['_AUTHORITYKIND']._serialized_start=1011
+  _globals['_AUTHORITYKIND']._serialized_end=1116
+  _globals['_AUTHORITYPURPOSE']._serialized_start=1118
+  _globals['_AUTHORITYPURPOSE']._serialized_end=1238
+  _globals['_SIGNERCERTIFICATESTATE']._serialized_start=1241
+  _globals['_SIGNERCERTIFICATESTATE']._serialized_end=1426
+  _globals['_TRUSTANCHOR']._serialized_start=161
+  _globals['_TRUSTANCHOR']._serialized_end=565
+  _globals['_SIGNERCERTIFICATE']._serialized_start=568
+  _globals['_SIGNERCERTIFICATE']._serialized_end=1009
 # @@protoc_insertion_point(module_scope)

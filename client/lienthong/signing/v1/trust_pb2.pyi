@@ -7,6 +7,7 @@ from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from lienthong.signing.v1 import verdict_pb2 as verdict_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -41,6 +42,29 @@ AUTHORITY_KIND_ROOT: AuthorityKind.ValueType  # 1
 AUTHORITY_KIND_INTERMEDIATE: AuthorityKind.ValueType  # 2
 """An issuing authority; its own chain MUST end in a registered root."""
 
+class _AuthorityPurpose:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuthorityPurposeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_AuthorityPurpose.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    AUTHORITY_PURPOSE_UNSPECIFIED: _AuthorityPurpose.ValueType  # 0
+    """Not given; means SIGNING."""
+    AUTHORITY_PURPOSE_SIGNING: _AuthorityPurpose.ValueType  # 1
+    """Signing documents."""
+    AUTHORITY_PURPOSE_TIMESTAMPING: _AuthorityPurpose.ValueType  # 2
+    """RFC 3161 time-stamps."""
+
+class AuthorityPurpose(_AuthorityPurpose, metaclass=_AuthorityPurposeEnumTypeWrapper):
+    """AuthorityPurpose is what certificates of an authority are trusted for."""
+
+AUTHORITY_PURPOSE_UNSPECIFIED: AuthorityPurpose.ValueType  # 0
+"""Not given; means SIGNING."""
+AUTHORITY_PURPOSE_SIGNING: AuthorityPurpose.ValueType  # 1
+"""Signing documents."""
+AUTHORITY_PURPOSE_TIMESTAMPING: AuthorityPurpose.ValueType  # 2
+"""RFC 3161 time-stamps."""
+
 class _SignerCertificateState:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -53,6 +77,8 @@ class _SignerCertificateStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[
     """Accepted."""
     SIGNER_CERTIFICATE_STATE_SUSPENDED: _SignerCertificateState.ValueType  # 2
     """Suspended at once, whatever its revocation state."""
+    SIGNER_CERTIFICATE_STATE_COMPROMISED: _SignerCertificateState.ValueType  # 3
+    """Its key is reported compromised since `compromise_time`."""
 
 class SignerCertificateState(_SignerCertificateState, metaclass=_SignerCertificateStateEnumTypeWrapper):
     """SignerCertificateState is whether signatures of a certificate are accepted."""
@@ -63,6 +89,8 @@ SIGNER_CERTIFICATE_STATE_ACTIVE: SignerCertificateState.ValueType  # 1
 """Accepted."""
 SIGNER_CERTIFICATE_STATE_SUSPENDED: SignerCertificateState.ValueType  # 2
 """Suspended at once, whatever its revocation state."""
+SIGNER_CERTIFICATE_STATE_COMPROMISED: SignerCertificateState.ValueType  # 3
+"""Its key is reported compromised since `compromise_time`."""
 
 @typing.final
 class TrustAnchor(message.Message):
@@ -75,12 +103,22 @@ class TrustAnchor(message.Message):
     CERTIFICATE_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    REVOCATION_LIST_URI_FIELD_NUMBER: builtins.int
+    OCSP_URI_FIELD_NUMBER: builtins.int
+    SUNSET_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `trustAnchors/{sha256}`."""
     kind: AuthorityKind.ValueType
     """Kind of authority."""
     certificate: builtins.bytes
     """Certificate, DER."""
+    purpose: AuthorityPurpose.ValueType
+    """What it is trusted for."""
+    revocation_list_uri: builtins.str
+    """Where its CRL is fetched, an http or https URL; never taken from a certificate or a submission."""
+    ocsp_uri: builtins.str
+    """Where its OCSP responder is asked, an http or https URL; never taken from a certificate or a submission."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was put on the list."""
@@ -88,6 +126,10 @@ class TrustAnchor(message.Message):
     @builtins.property
     def expire_time(self) -> timestamp_pb2.Timestamp:
         """End of the certificate's validity."""
+
+    @builtins.property
+    def sunset_time(self) -> timestamp_pb2.Timestamp:
+        """Trust ends here though the certificate lives on; absent for none."""
 
     def __init__(
         self,
@@ -97,10 +139,14 @@ class TrustAnchor(message.Message):
         certificate: builtins.bytes = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        purpose: AuthorityPurpose.ValueType = ...,
+        revocation_list_uri: builtins.str = ...,
+        ocsp_uri: builtins.str = ...,
+        sunset_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "sunset_time", b"sunset_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "create_time", b"create_time", "expire_time", b"expire_time", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "create_time", b"create_time", "expire_time", b"expire_time", "kind", b"kind", "name", b"name", "ocsp_uri", b"ocsp_uri", "purpose", b"purpose", "revocation_list_uri", b"revocation_list_uri", "sunset_time", b"sunset_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -116,6 +162,10 @@ class SignerCertificate(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    PRACTITIONER_LICENCE_FIELD_NUMBER: builtins.int
+    COMPROMISE_TIME_FIELD_NUMBER: builtins.int
+    DAYS_LEFT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `signerCertificates/{sha256}`."""
     facility: builtins.str
@@ -124,6 +174,12 @@ class SignerCertificate(message.Message):
     """Certificate, DER."""
     state: SignerCertificateState.ValueType
     """Whether it is accepted."""
+    role: verdict_pb2.SignerRole.ValueType
+    """In whose name it signs; unspecified means FACILITY."""
+    practitioner_licence: builtins.str
+    """Licence of the practitioner, for role PRACTITIONER."""
+    days_left: builtins.int
+    """Whole days until it expires; 0 when it has."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was registered."""
@@ -131,6 +187,10 @@ class SignerCertificate(message.Message):
     @builtins.property
     def expire_time(self) -> timestamp_pb2.Timestamp:
         """End of its validity; renew 30 days before."""
+
+    @builtins.property
+    def compromise_time(self) -> timestamp_pb2.Timestamp:
+        """Since when the key is not the signer's alone, for state COMPROMISED."""
 
     def __init__(
         self,
@@ -141,9 +201,13 @@ class SignerCertificate(message.Message):
         state: SignerCertificateState.ValueType = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        role: verdict_pb2.SignerRole.ValueType = ...,
+        practitioner_licence: builtins.str = ...,
+        compromise_time: timestamp_pb2.Timestamp | None = ...,
+        days_left: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["compromise_time", b"compromise_time", "create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "create_time", b"create_time", "expire_time", b"expire_time", "facility", b"facility", "name", b"name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "compromise_time", b"compromise_time", "create_time", b"create_time", "days_left", b"days_left", "expire_time", b"expire_time", "facility", b"facility", "name", b"name", "practitioner_licence", b"practitioner_licence", "role", b"role", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

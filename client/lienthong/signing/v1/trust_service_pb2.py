@@ -24,17 +24,30 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lienthong.signing.v1 import trust_pb2 as lienthong_dot_signing_dot_v1_dot_trust__pb2
+from lienthong.signing.v1 import verdict_pb2 as lienthong_dot_signing_dot_v1_dot_verdict__pb2
+from lienthong.type.v1 import document_kind_pb2 as lienthong_dot_type_dot_v1_dot_document__kind__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lienthong/signing/v1/trust_service.proto\x12\x14lienthong.signing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a lienthong/signing/v1/trust.proto\"s\n\x18\x43reateTrustAnchorRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12=\n\x0ctrust_anchor\x18\x02 \x01(\x0b\x32!.lienthong.signing.v1.TrustAnchorB\x04\xe2\x41\x01\x02\"T\n\x19\x43reateTrustAnchorResponse\x12\x37\n\x0ctrust_anchor\x18\x01 \x01(\x0b\x32!.lienthong.signing.v1.TrustAnchor\"L\n\x17ListTrustAnchorsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x18ListTrustAnchorsResponse\x12\x38\n\rtrust_anchors\x18\x01 \x03(\x0b\x32!.lienthong.signing.v1.TrustAnchor\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n RegisterSignerCertificateRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12I\n\x12signer_certificate\x18\x02 \x01(\x0b\x32\'.lienthong.signing.v1.SignerCertificateB\x04\xe2\x41\x01\x02\"h\n!RegisterSignerCertificateResponse\x12\x43\n\x12signer_certificate\x18\x01 \x01(\x0b\x32\'.lienthong.signing.v1.SignerCertificate\"j\n\x1dListSignerCertificatesRequest\x12\x16\n\x08\x66\x61\x63ility\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x7f\n\x1eListSignerCertificatesResponse\x12\x44\n\x13signer_certificates\x18\x01 \x03(\x0b\x32\'.lienthong.signing.v1.SignerCertificate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x1fSuspendSignerCertificateRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"g\n SuspendSignerCertificateResponse\x12\x43\n\x12signer_certificate\x18\x01 \x01(\x0b\x32\'.lienthong.signing.v1.SignerCertificate\"V\n\x1bImportRevocationListRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0frevocation_list\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\x88\x01\n\x1cImportRevocationListResponse\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x12\n\ncrl_number\x18\x02 \x01(\t\x12\x13\n\x0b\x65ntry_count\x18\x03 \x01(\x03\x12/\n\x0bnext_update\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xef\x07\n\x0cTrustService\x12\x91\x01\n\x11\x43reateTrustAnchor\x12..lienthong.signing.v1.CreateTrustAnchorRequest\x1a/.lienthong.signing.v1.CreateTrustAnchorResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/trustAnchors:\x01*\x12\x8b\x01\n\x10ListTrustAnchors\x12-.lienthong.signing.v1.ListTrustAnchorsRequest\x1a..lienthong.signing.v1.ListTrustAnchorsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/trustAnchors\x12\xaf\x01\n\x19RegisterSignerCertificate\x12\x36.lienthong.signing.v1.RegisterSignerCertificateRequest\x1a\x37.lienthong.signing.v1.RegisterSignerCertificateResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/signerCertificates:\x01*\x12\xa3\x01\n\x16ListSignerCertificates\x12\x33.lienthong.signing.v1.ListSignerCertificatesRequest\x1a\x34.lienthong.signing.v1.ListSignerCertificatesResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/signerCertificates\x12\xbd\x01\n\x18SuspendSignerCertificate\x12\x35.lienthong.signing.v1.SuspendSignerCertificateRequest\x1a\x36.lienthong.signing.v1.SuspendSignerCertificateResponse\"2\x82\xd3\xe4\x93\x02,\"\'/v1/{name=signerCertificates/*}:suspend:\x01*\x12\xa4\x01\n\x14ImportRevocationList\x12\x31.lienthong.signing.v1.ImportRevocationListRequest\x1a\x32.lienthong.signing.v1.ImportRevocationListResponse\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/revocationLists:import:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lienthong/signing/v1/trust_service.proto\x12\x14lienthong.signing.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a lienthong/signing/v1/trust.proto\x1a\"lienthong/signing/v1/verdict.proto\x1a%lienthong/type/v1/document_kind.proto\"L\n\x16ImportTrustListRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\ntrust_list\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\xb7\x01\n\x17ImportTrustListResponse\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x03\x12.\n\nissue_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bnext_update\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07granted\x18\x04 \x03(\t\x12\x11\n\twithdrawn\x18\x05 \x03(\t\"\x85\x01\n\x1aReportKeyCompromiseRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x0f\x63ompromise_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\"b\n\x1bReportKeyCompromiseResponse\x12\x43\n\x12signer_certificate\x18\x01 \x01(\x0b\x32\'.lienthong.signing.v1.SignerCertificate\"\x1b\n\x19GetSignaturePolicyRequest\"\x98\x01\n\rAlgorithmRule\x12\x11\n\talgorithm\x18\x01 \x01(\t\x12\x16\n\x0eleast_key_bits\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x01\n\x0fRoleRequirement\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12.\n\x04role\x18\x02 \x01(\x0e\x32 .lienthong.signing.v1.SignerRole\x12\x0f\n\x07refuses\x18\x03 \x01(\x08\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x01\n\x1aGetSignaturePolicyResponse\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x37\n\nalgorithms\x18\x02 \x03(\x0b\x32#.lienthong.signing.v1.AlgorithmRule\x12;\n\x0crequirements\x18\x03 \x03(\x0b\x32%.lienthong.signing.v1.RoleRequirement\x12/\n\x0cgrace_period\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"s\n\x18\x43reateTrustAnchorRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12=\n\x0ctrust_anchor\x18\x02 \x01(\x0b\x32!.lienthong.signing.v1.TrustAnchorB\x04\xe2\x41\x01\x02\"T\n\x19\x43reateTrustAnchorResponse\x12\x37\n\x0ctrust_anchor\x18\x01 \x01(\x0b\x32!.lienthong.signing.v1.TrustAnchor\"L\n\x17ListTrustAnchorsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x18ListTrustAnchorsResponse\x12\x38\n\rtrust_anchors\x18\x01 \x03(\x0b\x32!.lienthong.signing.v1.TrustAnchor\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n RegisterSignerCertificateRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12I\n\x12signer_certificate\x18\x02 \x01(\x0b\x32\'.lienthong.signing.v1.SignerCertificateB\x04\xe2\x41\x01\x02\"h\n!RegisterSignerCertificateResponse\x12\x43\n\x12signer_certificate\x18\x01 \x01(\x0b\x32\'.lienthong.signing.v1.SignerCertificate\"j\n\x1dListSignerCertificatesRequest\x12\x16\n\x08\x66\x61\x63ility\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x7f\n\x1eListSignerCertificatesResponse\x12\x44\n\x13signer_certificates\x18\x01 \x03(\x0b\x32\'.lienthong.signing.v1.SignerCertificate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x1fSuspendSignerCertificateRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"g\n SuspendSignerCertificateResponse\x12\x43\n\x12signer_certificate\x18\x01 \x01(\x0b\x32\'.lienthong.signing.v1.SignerCertificate\"V\n\x1bImportRevocationListRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0frevocation_list\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\x88\x01\n\x1cImportRevocationListResponse\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x12\n\ncrl_number\x18\x02 \x01(\t\x12\x13\n\x0b\x65ntry_count\x18\x03 \x01(\x03\x12/\n\x0bnext_update\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd3\x0b\n\x0cTrustService\x12\x91\x01\n\x11\x43reateTrustAnchor\x12..lienthong.signing.v1.CreateTrustAnchorRequest\x1a/.lienthong.signing.v1.CreateTrustAnchorResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/trustAnchors:\x01*\x12\x8b\x01\n\x10ListTrustAnchors\x12-.lienthong.signing.v1.ListTrustAnchorsRequest\x1a..lienthong.signing.v1.ListTrustAnchorsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/trustAnchors\x12\xaf\x01\n\x19RegisterSignerCertificate\x12\x36.lienthong.signing.v1.RegisterSignerCertificateRequest\x1a\x37.lienthong.signing.v1.RegisterSignerCertificateResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/signerCertificates:\x01*\x12\xa3\x01\n\x16ListSignerCertificates\x12\x33.lienthong.signing.v1.ListSignerCertificatesRequest\x1a\x34.lienthong.signing.v1.ListSignerCertificatesResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/signerCertificates\x12\xbd\x01\n\x18SuspendSignerCertificate\x12\x35.lienthong.signing.v1.SuspendSignerCertificateRequest\x1a\x36.lienthong.signing.v1.SuspendSignerCertificateResponse\"2\x82\xd3\xe4\x93\x02,\"\'/v1/{name=signerCertificates/*}:suspend:\x01*\x12\xa4\x01\n\x14ImportRevocationList\x12\x31.lienthong.signing.v1.ImportRevocationListRequest\x1a\x32.lienthong.signing.v1.ImportRevocationListResponse\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/revocationLists:import:\x01*\x12\x90\x01\n\x0fImportTrustList\x12,.lienthong.signing.v1.ImportTrustListRequest\x1a-.lienthong.signing.v1.ImportTrustListResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/v1/trustLists:import:\x01*\x12\xb7\x01\n\x13ReportKeyCompromise\x12\x30.lienthong.signing.v1.ReportKeyCompromiseRequest\x1a\x31.lienthong.signing.v1.ReportKeyCompromiseResponse\";\x82\xd3\xe4\x93\x02\x35\"0/v1/{name=signerCertificates/*}:reportCompromise:\x01*\x12\x94\x01\n\x12GetSignaturePolicy\x12/.lienthong.signing.v1.GetSignaturePolicyRequest\x1a\x30.lienthong.signing.v1.GetSignaturePolicyResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/signaturePolicyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.signing.v1.trust_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_IMPORTTRUSTLISTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMPORTTRUSTLISTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_IMPORTTRUSTLISTREQUEST'].fields_by_name['trust_list']._loaded_options = None
+  _globals['_IMPORTTRUSTLISTREQUEST'].fields_by_name['trust_list']._serialized_options = b'\342A\001\002'
+  _globals['_REPORTKEYCOMPROMISEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REPORTKEYCOMPROMISEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_REPORTKEYCOMPROMISEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REPORTKEYCOMPROMISEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_REPORTKEYCOMPROMISEREQUEST'].fields_by_name['compromise_time']._loaded_options = None
+  _globals['_REPORTKEYCOMPROMISEREQUEST'].fields_by_name['compromise_time']._serialized_options = b'\342A\001\002'
   _globals['_CREATETRUSTANCHORREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATETRUSTANCHORREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_CREATETRUSTANCHORREQUEST'].fields_by_name['trust_anchor']._loaded_options = None
@@ -73,30 +86,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRUSTSERVICE'].methods_by_name['SuspendSignerCertificate']._serialized_options = b'\202\323\344\223\002,\"\'/v1/{name=signerCertificates/*}:suspend:\001*'
   _globals['_TRUSTSERVICE'].methods_by_name['ImportRevocationList']._loaded_options = None
   _globals['_TRUSTSERVICE'].methods_by_name['ImportRevocationList']._serialized_options = b'\202\323\344\223\002\037\"\032/v1/revocationLists:import:\001*'
-  _globals['_CREATETRUSTANCHORREQUEST']._serialized_start=196
-  _globals['_CREATETRUSTANCHORREQUEST']._serialized_end=311
-  _globals['_CREATETRUSTANCHORRESPONSE']._serialized_start=313
-  _globals['_CREATETRUSTANCHORRESPONSE']._serialized_end=397
-  _globals['_LISTTRUSTANCHORSREQUEST']._serialized_start=399
-  _globals['_LISTTRUSTANCHORSREQUEST']._serialized_end=475
-  _globals['_LISTTRUSTANCHORSRESPONSE']._serialized_start=477
-  _globals['_LISTTRUSTANCHORSRESPONSE']._serialized_end=586
-  _globals['_REGISTERSIGNERCERTIFICATEREQUEST']._serialized_start=589
-  _globals['_REGISTERSIGNERCERTIFICATEREQUEST']._serialized_end=724
-  _globals['_REGISTERSIGNERCERTIFICATERESPONSE']._serialized_start=726
-  _globals['_REGISTERSIGNERCERTIFICATERESPONSE']._serialized_end=830
-  _globals['_LISTSIGNERCERTIFICATESREQUEST']._serialized_start=832
-  _globals['_LISTSIGNERCERTIFICATESREQUEST']._serialized_end=938
-  _globals['_LISTSIGNERCERTIFICATESRESPONSE']._serialized_start=940
-  _globals['_LISTSIGNERCERTIFICATESRESPONSE']._serialized_end=1067
-  _globals['_SUSPENDSIGNERCERTIFICATEREQUEST']._serialized_start=1069
-  _globals['_SUSPENDSIGNERCERTIFICATEREQUEST']._serialized_end=1148
-  _globals['_SUSPENDSIGNERCERTIFICATERESPONSE']._serialized_start=1150
-  _globals['_SUSPENDSIGNERCERTIFICATERESPONSE']._serialized_end=1253
-  _globals['_IMPORTREVOCATIONLISTREQUEST']._serialized_start=1255
-  _globals['_IMPORTREVOCATIONLISTREQUEST']._serialized_end=1341
-  _globals['_IMPORTREVOCATIONLISTRESPONSE']._serialized_start=1344
-  _globals['_IMPORTREVOCATIONLISTRESPONSE']._serialized_end=1480
-  _globals['_TRUSTSERVICE']._serialized_start=1483
-  _globals['_TRUSTSERVICE']._serialized_end=2490
+  _globals['_TRUSTSERVICE'].methods_by_name['ImportTrustList']._loaded_options = None
+  _globals['_TRUSTSERVICE'].methods_by_name['ImportTrustList']._serialized_options = b'\202\323\344\223\002\032\"\025/v1/trustLists:import:\001*'
+  _globals['_TRUSTSERVICE'].methods_by_name['ReportKeyCompromise']._loaded_options = None
+  _globals['_TRUSTSERVICE'].methods_by_name['ReportKeyCompromise']._serialized_options = b'\202\323\344\223\0025\"0/v1/{name=signerCertificates/*}:reportCompromise:\001*'
+  _globals['_TRUSTSERVICE'].methods_by_name['GetSignaturePolicy']._loaded_options = None
+  _globals['_TRUSTSERVICE'].methods_by_name['GetSignaturePolicy']._serialized_options = b'\202\323\344\223\002\025\022\023/v1/signaturePolicy'
+  _globals['_IMPORTTRUSTLISTREQUEST']._serialized_start=303
+  _globals['_IMPORTTRUSTLISTREQUEST']._serialized_end=379
+  _globals['_IMPORTTRUSTLISTRESPONSE']._serialized_start=382
+  _globals['_IMPORTTRUSTLISTRESPONSE']._serialized_end=565
+  _globals['_REPORTKEYCOMPROMISEREQUEST']._serialized_start=568
+  _globals['_REPORTKEYCOMPROMISEREQUEST']._serialized_end=701
+  _globals['_REPORTKEYCOMPROMISERESPONSE']._serialized_start=703
+  _globals['_REPORTKEYCOMPROMISERESPONSE']._serialized_end=801
+  _globals['_GETSIGNATUREPOLICYREQUEST']._serialized_start=803
+  _globals['_GETSIGNATUREPOLICYREQUEST']._serialized_end=830
+  _globals['_ALGORITHMRULE']._serialized_start=833
+  _globals['_ALGORITHMRULE']._serialized_end=985
+  _globals['_ROLEREQUIREMENT']._serialized_start=988
+  _globals['_ROLEREQUIREMENT']._serialized_end=1165
+  _globals['_GETSIGNATUREPOLICYRESPONSE']._serialized_start=1168
+  _globals['_GETSIGNATUREPOLICYRESPONSE']._serialized_end=1387
+  _globals['_CREATETRUSTANCHORREQUEST']._serialized_start=1389
+  _globals['_CREATETRUSTANCHORREQUEST']._serialized_end=1504
+  _globals['_CREATETRUSTANCHORRESPONSE']._serialized_start=1506
+  _globals['_CREATETRUSTANCHORRESPONSE']._serialized_end=1590
+  _globals['_LISTTRUSTANCHORSREQUEST']._serialized_start=1592
+  _globals['_LISTTRUSTANCHORSREQUEST']._serialized_end=1668
+  _globals['_LISTTRUSTANCHORSRESPONSE']._serialized_start=1670
+  _globals['_LISTTRUSTANCHORSRESPONSE']._serialized_end=1779
+  _globals['_REGISTERSIGNERCERTIFICATEREQUEST']._serialized_start=1782
+  _globals['_REGISTERSIGNERCERTIFICATEREQUEST']._serialized_end=1917
+  _globals['_REGISTERSIGNERCERTIFICATERESPONSE']._serialized_start=1919
+  _globals['_REGISTERSIGNERCERTIFICATERESPONSE']._serialized_end=2023
+  _globals['_LISTSIGNERCERTIFICATESREQUEST']._serialized_start=2025
+  _globals['_LISTSIGNERCERTIFICATESREQUEST']._serialized_end=2131
+  _globals['_LISTSIGNERCERTIFICATESRESPONSE']._serialized_start=2133
+  _globals['_LISTSIGNERCERTIFICATESRESPONSE']._serialized_end=2260
+  _globals['_SUSPENDSIGNERCERTIFICATEREQUEST']._serialized_start=2262
+  _globals['_SUSPENDSIGNERCERTIFICATEREQUEST']._serialized_end=2341
+  _globals['_SUSPENDSIGNERCERTIFICATERESPONSE']._serialized_start=2343
+  _globals['_SUSPENDSIGNERCERTIFICATERESPONSE']._serialized_end=2446
+  _globals['_IMPORTREVOCATIONLISTREQUEST']._serialized_start=2448
+  _globals['_IMPORTREVOCATIONLISTREQUEST']._serialized_end=2534
+  _globals['_IMPORTREVOCATIONLISTRESPONSE']._serialized_start=2537
+  _globals['_IMPORTREVOCATIONLISTRESPONSE']._serialized_end=2673
+  _globals['_TRUSTSERVICE']._serialized_start=2676
+  _globals['_TRUSTSERVICE']._serialized_end=4167
 # @@protoc_insertion_point(module_scope)

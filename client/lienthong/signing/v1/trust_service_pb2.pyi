@@ -5,10 +5,13 @@ isort:skip_file
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from lienthong.signing.v1 import trust_pb2 as trust_pb2
+from lienthong.signing.v1 import verdict_pb2 as verdict_pb2
+from lienthong.type.v1 import document_kind_pb2 as document_kind_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -19,6 +22,249 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: descriptor.FileDescriptor
+
+@typing.final
+class ImportTrustListRequest(message.Message):
+    """ImportTrustListRequest holds a trusted list."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    TRUST_LIST_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    trust_list: builtins.bytes
+    """The list, XML as its operator signed it, at most 8 MiB."""
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        trust_list: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "trust_list", b"trust_list"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ImportTrustListResponse(message.Message):
+    """ImportTrustListResponse tells what was imported."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SEQUENCE_NUMBER_FIELD_NUMBER: builtins.int
+    ISSUE_TIME_FIELD_NUMBER: builtins.int
+    NEXT_UPDATE_FIELD_NUMBER: builtins.int
+    GRANTED_FIELD_NUMBER: builtins.int
+    WITHDRAWN_FIELD_NUMBER: builtins.int
+    sequence_number: builtins.int
+    """Sequence number of the list."""
+    @builtins.property
+    def issue_time(self) -> timestamp_pb2.Timestamp:
+        """When it was issued."""
+
+    @builtins.property
+    def next_update(self) -> timestamp_pb2.Timestamp:
+        """When the next one is due."""
+
+    @builtins.property
+    def granted(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Authorities that are granted now, `trustAnchors/{sha256}`."""
+
+    @builtins.property
+    def withdrawn(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Authorities that got a sunset time."""
+
+    def __init__(
+        self,
+        *,
+        sequence_number: builtins.int = ...,
+        issue_time: timestamp_pb2.Timestamp | None = ...,
+        next_update: timestamp_pb2.Timestamp | None = ...,
+        granted: abc.Iterable[builtins.str] | None = ...,
+        withdrawn: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["issue_time", b"issue_time", "next_update", b"next_update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["granted", b"granted", "issue_time", b"issue_time", "next_update", b"next_update", "sequence_number", b"sequence_number", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportKeyCompromiseRequest(message.Message):
+    """ReportKeyCompromiseRequest names a certificate."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    COMPROMISE_TIME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`signerCertificates/{sha256}`."""
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    @builtins.property
+    def compromise_time(self) -> timestamp_pb2.Timestamp:
+        """Since when; not in the future."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        request_id: builtins.str = ...,
+        compromise_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["compromise_time", b"compromise_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["compromise_time", b"compromise_time", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportKeyCompromiseResponse(message.Message):
+    """ReportKeyCompromiseResponse returns the registration."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SIGNER_CERTIFICATE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def signer_certificate(self) -> trust_pb2.SignerCertificate:
+        """The registration, state COMPROMISED."""
+
+    def __init__(
+        self,
+        *,
+        signer_certificate: trust_pb2.SignerCertificate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["signer_certificate", b"signer_certificate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["signer_certificate", b"signer_certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetSignaturePolicyRequest(message.Message):
+    """GetSignaturePolicyRequest has no fields."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AlgorithmRule(message.Message):
+    """AlgorithmRule is one algorithm with the time in which it is accepted."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALGORITHM_FIELD_NUMBER: builtins.int
+    LEAST_KEY_BITS_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    algorithm: builtins.str
+    """Name such as `ecdsa-p256-sha256`, `rsa-pss-sha384`, `sha3-256`."""
+    least_key_bits: builtins.int
+    """Least key size in bits; 0 where the name fixes it."""
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """Accepted from."""
+
+    @builtins.property
+    def end_time(self) -> timestamp_pb2.Timestamp:
+        """Accepted until; absent for no end yet."""
+
+    def __init__(
+        self,
+        *,
+        algorithm: builtins.str = ...,
+        least_key_bits: builtins.int = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+        end_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithm", b"algorithm", "end_time", b"end_time", "least_key_bits", b"least_key_bits", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RoleRequirement(message.Message):
+    """RoleRequirement says whose signature a kind of document needs."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    REFUSES_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    kind: document_kind_pb2.DocumentKind.ValueType
+    """Kind of document; unspecified for all others."""
+    role: verdict_pb2.SignerRole.ValueType
+    """The role that MUST sign."""
+    refuses: builtins.bool
+    """Whether its absence refuses the document; else it is a warning."""
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """In force from."""
+
+    def __init__(
+        self,
+        *,
+        kind: document_kind_pb2.DocumentKind.ValueType = ...,
+        role: verdict_pb2.SignerRole.ValueType = ...,
+        refuses: builtins.bool = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["kind", b"kind", "refuses", b"refuses", "role", b"role", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetSignaturePolicyResponse(message.Message):
+    """GetSignaturePolicyResponse returns the policy."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    POLICY_VERSION_FIELD_NUMBER: builtins.int
+    ALGORITHMS_FIELD_NUMBER: builtins.int
+    REQUIREMENTS_FIELD_NUMBER: builtins.int
+    GRACE_PERIOD_FIELD_NUMBER: builtins.int
+    policy_version: builtins.str
+    """Version, as on verdicts."""
+    @builtins.property
+    def algorithms(self) -> containers.RepeatedCompositeFieldContainer[AlgorithmRule]:
+        """Algorithms."""
+
+    @builtins.property
+    def requirements(self) -> containers.RepeatedCompositeFieldContainer[RoleRequirement]:
+        """Requirements."""
+
+    @builtins.property
+    def grace_period(self) -> duration_pb2.Duration:
+        """How long after signing newer revocation evidence is awaited."""
+
+    def __init__(
+        self,
+        *,
+        policy_version: builtins.str = ...,
+        algorithms: abc.Iterable[AlgorithmRule] | None = ...,
+        requirements: abc.Iterable[RoleRequirement] | None = ...,
+        grace_period: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["grace_period", b"grace_period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithms", b"algorithms", "grace_period", b"grace_period", "policy_version", b"policy_version", "requirements", b"requirements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class CreateTrustAnchorRequest(message.Message):

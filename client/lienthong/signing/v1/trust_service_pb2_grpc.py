@@ -65,6 +65,21 @@ class TrustServiceStub(object):
                 request_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportRevocationListRequest.SerializeToString,
                 response_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportRevocationListResponse.FromString,
                 _registered_method=True)
+        self.ImportTrustList = channel.unary_unary(
+                '/lienthong.signing.v1.TrustService/ImportTrustList',
+                request_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportTrustListRequest.SerializeToString,
+                response_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportTrustListResponse.FromString,
+                _registered_method=True)
+        self.ReportKeyCompromise = channel.unary_unary(
+                '/lienthong.signing.v1.TrustService/ReportKeyCompromise',
+                request_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ReportKeyCompromiseRequest.SerializeToString,
+                response_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ReportKeyCompromiseResponse.FromString,
+                _registered_method=True)
+        self.GetSignaturePolicy = channel.unary_unary(
+                '/lienthong.signing.v1.TrustService/GetSignaturePolicy',
+                request_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.GetSignaturePolicyRequest.SerializeToString,
+                response_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.GetSignaturePolicyResponse.FromString,
+                _registered_method=True)
 
 
 class TrustServiceServicer(object):
@@ -113,6 +128,28 @@ class TrustServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportTrustList(self, request, context):
+        """Imports a trusted list (ETSI TS 119 612), signed by its registered scheme operator. Granted services become authorities, withdrawn ones get
+        a sunset time. An older sequence number is refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportKeyCompromise(self, request, context):
+        """Reports a key compromised since a time. Signatures without proof that they are older are not accepted any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSignaturePolicy(self, request, context):
+        """Returns the signature policy in force: algorithms with their dates, requirements per kind, grace period.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrustServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +182,21 @@ def add_TrustServiceServicer_to_server(servicer, server):
                     servicer.ImportRevocationList,
                     request_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportRevocationListRequest.FromString,
                     response_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportRevocationListResponse.SerializeToString,
+            ),
+            'ImportTrustList': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportTrustList,
+                    request_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportTrustListRequest.FromString,
+                    response_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportTrustListResponse.SerializeToString,
+            ),
+            'ReportKeyCompromise': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportKeyCompromise,
+                    request_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ReportKeyCompromiseRequest.FromString,
+                    response_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ReportKeyCompromiseResponse.SerializeToString,
+            ),
+            'GetSignaturePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSignaturePolicy,
+                    request_deserializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.GetSignaturePolicyRequest.FromString,
+                    response_serializer=lienthong_dot_signing_dot_v1_dot_trust__service__pb2.GetSignaturePolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +362,87 @@ class TrustService(object):
             '/lienthong.signing.v1.TrustService/ImportRevocationList',
             lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportRevocationListRequest.SerializeToString,
             lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportRevocationListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportTrustList(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.signing.v1.TrustService/ImportTrustList',
+            lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportTrustListRequest.SerializeToString,
+            lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ImportTrustListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportKeyCompromise(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.signing.v1.TrustService/ReportKeyCompromise',
+            lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ReportKeyCompromiseRequest.SerializeToString,
+            lienthong_dot_signing_dot_v1_dot_trust__service__pb2.ReportKeyCompromiseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSignaturePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.signing.v1.TrustService/GetSignaturePolicy',
+            lienthong_dot_signing_dot_v1_dot_trust__service__pb2.GetSignaturePolicyRequest.SerializeToString,
+            lienthong_dot_signing_dot_v1_dot_trust__service__pb2.GetSignaturePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,6 +28,14 @@ class TrustServiceStub:
     """Suspends a signing certificate at once."""
     ImportRevocationList: aio.UnaryUnaryMultiCallable[trust_service_pb2.ImportRevocationListRequest, trust_service_pb2.ImportRevocationListResponse]
     """Imports a certificate revocation list (RFC 5280). It MUST be signed by a registered authority; an older number is refused."""
+    ImportTrustList: aio.UnaryUnaryMultiCallable[trust_service_pb2.ImportTrustListRequest, trust_service_pb2.ImportTrustListResponse]
+    """Imports a trusted list (ETSI TS 119 612), signed by its registered scheme operator. Granted services become authorities, withdrawn ones get
+    a sunset time. An older sequence number is refused.
+    """
+    ReportKeyCompromise: aio.UnaryUnaryMultiCallable[trust_service_pb2.ReportKeyCompromiseRequest, trust_service_pb2.ReportKeyCompromiseResponse]
+    """Reports a key compromised since a time. Signatures without proof that they are older are not accepted any more."""
+    GetSignaturePolicy: aio.UnaryUnaryMultiCallable[trust_service_pb2.GetSignaturePolicyRequest, trust_service_pb2.GetSignaturePolicyResponse]
+    """Returns the signature policy in force: algorithms with their dates, requirements per kind, grace period."""
 
 class TrustServiceServicer(metaclass=abc_1.ABCMeta):
     """TrustService administers trust: authorities, revocation lists and the facilities' signing certificates."""
@@ -79,5 +87,31 @@ class TrustServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[trust_service_pb2.ImportRevocationListRequest, abc.Awaitable[trust_service_pb2.ImportRevocationListResponse]],
     ) -> abc.Awaitable[trust_service_pb2.ImportRevocationListResponse]:
         """Imports a certificate revocation list (RFC 5280). It MUST be signed by a registered authority; an older number is refused."""
+
+    @abc_1.abstractmethod
+    def ImportTrustList(
+        self,
+        request: trust_service_pb2.ImportTrustListRequest,
+        context: aio.ServicerContext[trust_service_pb2.ImportTrustListRequest, abc.Awaitable[trust_service_pb2.ImportTrustListResponse]],
+    ) -> abc.Awaitable[trust_service_pb2.ImportTrustListResponse]:
+        """Imports a trusted list (ETSI TS 119 612), signed by its registered scheme operator. Granted services become authorities, withdrawn ones get
+        a sunset time. An older sequence number is refused.
+        """
+
+    @abc_1.abstractmethod
+    def ReportKeyCompromise(
+        self,
+        request: trust_service_pb2.ReportKeyCompromiseRequest,
+        context: aio.ServicerContext[trust_service_pb2.ReportKeyCompromiseRequest, abc.Awaitable[trust_service_pb2.ReportKeyCompromiseResponse]],
+    ) -> abc.Awaitable[trust_service_pb2.ReportKeyCompromiseResponse]:
+        """Reports a key compromised since a time. Signatures without proof that they are older are not accepted any more."""
+
+    @abc_1.abstractmethod
+    def GetSignaturePolicy(
+        self,
+        request: trust_service_pb2.GetSignaturePolicyRequest,
+        context: aio.ServicerContext[trust_service_pb2.GetSignaturePolicyRequest, abc.Awaitable[trust_service_pb2.GetSignaturePolicyResponse]],
+    ) -> abc.Awaitable[trust_service_pb2.GetSignaturePolicyResponse]:
+        """Returns the signature policy in force: algorithms with their dates, requirements per kind, grace period."""
 
 def add_TrustServiceServicer_to_server(servicer: TrustServiceServicer, server: aio.Server) -> None: ...

@@ -87,6 +87,28 @@ class _SubIndicationEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_SubIndic
     """Revocation state unknown or stale; judge again later."""
     SUB_INDICATION_SIGNED_DATA_NOT_FOUND: _SubIndication.ValueType  # 14
     """The data that was signed is missing."""
+    SUB_INDICATION_EXPIRED: _SubIndication.ValueType  # 15
+    """The signer's certificate was out of its validity and known not to be revoked then."""
+    SUB_INDICATION_NOT_YET_VALID: _SubIndication.ValueType  # 16
+    """The certificate was not valid yet at the signing time that is proven."""
+    SUB_INDICATION_CRYPTO_CONSTRAINTS_FAILURE_NO_POE: _SubIndication.ValueType  # 17
+    """An algorithm was no longer acceptable, and nothing proves that the signature is older than that."""
+    SUB_INDICATION_POLICY_PROCESSING_ERROR: _SubIndication.ValueType  # 18
+    """The policy could not be processed."""
+    SUB_INDICATION_SIGNATURE_POLICY_NOT_AVAILABLE: _SubIndication.ValueType  # 19
+    """The signature policy that the signature names is not at hand."""
+    SUB_INDICATION_TIMESTAMP_ORDER_FAILURE: _SubIndication.ValueType  # 20
+    """Time-stamps contradict each other in their order."""
+    SUB_INDICATION_NO_CERTIFICATE_CHAIN_FOUND_NO_POE: _SubIndication.ValueType  # 21
+    """No chain at the proven time, and nothing proves an earlier one."""
+    SUB_INDICATION_REVOKED_CA_NO_POE: _SubIndication.ValueType  # 22
+    """An issuing authority was revoked, and nothing proves that the signature is older."""
+    SUB_INDICATION_OUT_OF_BOUNDS_NOT_REVOKED: _SubIndication.ValueType  # 23
+    """Outside the validity of the certificate, which is known not to be revoked."""
+    SUB_INDICATION_REVOCATION_OUT_OF_BOUNDS_NO_POE: _SubIndication.ValueType  # 24
+    """The revocation evidence is outside the validity of its own signer's certificate, without proof of existence."""
+    SUB_INDICATION_NO_POE: _SubIndication.ValueType  # 25
+    """A proof of existence is missing."""
 
 class SubIndication(_SubIndication, metaclass=_SubIndicationEnumTypeWrapper):
     """SubIndication explains an indication that is not TOTAL_PASSED (ETSI EN 319 102-1 tables 5 and 6)."""
@@ -121,6 +143,28 @@ SUB_INDICATION_TRY_LATER: SubIndication.ValueType  # 13
 """Revocation state unknown or stale; judge again later."""
 SUB_INDICATION_SIGNED_DATA_NOT_FOUND: SubIndication.ValueType  # 14
 """The data that was signed is missing."""
+SUB_INDICATION_EXPIRED: SubIndication.ValueType  # 15
+"""The signer's certificate was out of its validity and known not to be revoked then."""
+SUB_INDICATION_NOT_YET_VALID: SubIndication.ValueType  # 16
+"""The certificate was not valid yet at the signing time that is proven."""
+SUB_INDICATION_CRYPTO_CONSTRAINTS_FAILURE_NO_POE: SubIndication.ValueType  # 17
+"""An algorithm was no longer acceptable, and nothing proves that the signature is older than that."""
+SUB_INDICATION_POLICY_PROCESSING_ERROR: SubIndication.ValueType  # 18
+"""The policy could not be processed."""
+SUB_INDICATION_SIGNATURE_POLICY_NOT_AVAILABLE: SubIndication.ValueType  # 19
+"""The signature policy that the signature names is not at hand."""
+SUB_INDICATION_TIMESTAMP_ORDER_FAILURE: SubIndication.ValueType  # 20
+"""Time-stamps contradict each other in their order."""
+SUB_INDICATION_NO_CERTIFICATE_CHAIN_FOUND_NO_POE: SubIndication.ValueType  # 21
+"""No chain at the proven time, and nothing proves an earlier one."""
+SUB_INDICATION_REVOKED_CA_NO_POE: SubIndication.ValueType  # 22
+"""An issuing authority was revoked, and nothing proves that the signature is older."""
+SUB_INDICATION_OUT_OF_BOUNDS_NOT_REVOKED: SubIndication.ValueType  # 23
+"""Outside the validity of the certificate, which is known not to be revoked."""
+SUB_INDICATION_REVOCATION_OUT_OF_BOUNDS_NO_POE: SubIndication.ValueType  # 24
+"""The revocation evidence is outside the validity of its own signer's certificate, without proof of existence."""
+SUB_INDICATION_NO_POE: SubIndication.ValueType  # 25
+"""A proof of existence is missing."""
 
 class _SignatureFormat:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -133,7 +177,17 @@ class _SignatureFormatEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Signat
     SIGNATURE_FORMAT_XMLDSIG_ENVELOPED: _SignatureFormat.ValueType  # 1
     """XMLDSig, enveloped, inside CHUKYDONVI of the national format."""
     SIGNATURE_FORMAT_CMS_DETACHED: _SignatureFormat.ValueType  # 2
-    """CMS SignedData, detached, DER, CAdES-B attributes, over any bytes."""
+    """CMS SignedData, detached, DER, CAdES-B attributes, over any bytes; CAdES-T with a time-stamp."""
+    SIGNATURE_FORMAT_XADES_ENVELOPED: _SignatureFormat.ValueType  # 3
+    """XAdES-B or -T, enveloped (ETSI EN 319 132-1): XMLDSig with signed properties. A caller that says XMLDSIG_ENVELOPED gets the one that is found."""
+    SIGNATURE_FORMAT_XADES_DETACHED: _SignatureFormat.ValueType  # 4
+    """XAdES-B or -T in a file of its own, over the exact bytes of the document or of one of its parts."""
+    SIGNATURE_FORMAT_JWS_DETACHED: _SignatureFormat.ValueType  # 5
+    """JWS with detached, unencoded payload (RFC 7515 appendix F, RFC 7797), compact form; JAdES-B headers (ETSI TS 119 182-1)."""
+    SIGNATURE_FORMAT_PADES: _SignatureFormat.ValueType  # 6
+    """PAdES-B or -T inside a PDF file (ETSI EN 319 142-1); MUST cover the entire file."""
+    SIGNATURE_FORMAT_BATCH: _SignatureFormat.ValueType  # 7
+    """One CMS signature over the manifest of a batch, with the Merkle path of this document (RFC 6962 §2.1.1)."""
 
 class SignatureFormat(_SignatureFormat, metaclass=_SignatureFormatEnumTypeWrapper):
     """SignatureFormat is the form of a signature."""
@@ -143,7 +197,44 @@ SIGNATURE_FORMAT_UNSPECIFIED: SignatureFormat.ValueType  # 0
 SIGNATURE_FORMAT_XMLDSIG_ENVELOPED: SignatureFormat.ValueType  # 1
 """XMLDSig, enveloped, inside CHUKYDONVI of the national format."""
 SIGNATURE_FORMAT_CMS_DETACHED: SignatureFormat.ValueType  # 2
-"""CMS SignedData, detached, DER, CAdES-B attributes, over any bytes."""
+"""CMS SignedData, detached, DER, CAdES-B attributes, over any bytes; CAdES-T with a time-stamp."""
+SIGNATURE_FORMAT_XADES_ENVELOPED: SignatureFormat.ValueType  # 3
+"""XAdES-B or -T, enveloped (ETSI EN 319 132-1): XMLDSig with signed properties. A caller that says XMLDSIG_ENVELOPED gets the one that is found."""
+SIGNATURE_FORMAT_XADES_DETACHED: SignatureFormat.ValueType  # 4
+"""XAdES-B or -T in a file of its own, over the exact bytes of the document or of one of its parts."""
+SIGNATURE_FORMAT_JWS_DETACHED: SignatureFormat.ValueType  # 5
+"""JWS with detached, unencoded payload (RFC 7515 appendix F, RFC 7797), compact form; JAdES-B headers (ETSI TS 119 182-1)."""
+SIGNATURE_FORMAT_PADES: SignatureFormat.ValueType  # 6
+"""PAdES-B or -T inside a PDF file (ETSI EN 319 142-1); MUST cover the entire file."""
+SIGNATURE_FORMAT_BATCH: SignatureFormat.ValueType  # 7
+"""One CMS signature over the manifest of a batch, with the Merkle path of this document (RFC 6962 §2.1.1)."""
+
+class _SignatureLevel:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SignatureLevelEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_SignatureLevel.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    SIGNATURE_LEVEL_UNSPECIFIED: _SignatureLevel.ValueType  # 0
+    """Not given."""
+    SIGNATURE_LEVEL_PLAIN: _SignatureLevel.ValueType  # 1
+    """Plain XMLDSig, CMS or JWS without the attributes of an advanced signature."""
+    SIGNATURE_LEVEL_B: _SignatureLevel.ValueType  # 2
+    """B: the signing certificate is among what is signed."""
+    SIGNATURE_LEVEL_T: _SignatureLevel.ValueType  # 3
+    """T: B with a time-stamp over the signature value that was verified."""
+
+class SignatureLevel(_SignatureLevel, metaclass=_SignatureLevelEnumTypeWrapper):
+    """SignatureLevel is how much evidence a signature carries itself (ETSI EN 319 102-1 §5)."""
+
+SIGNATURE_LEVEL_UNSPECIFIED: SignatureLevel.ValueType  # 0
+"""Not given."""
+SIGNATURE_LEVEL_PLAIN: SignatureLevel.ValueType  # 1
+"""Plain XMLDSig, CMS or JWS without the attributes of an advanced signature."""
+SIGNATURE_LEVEL_B: SignatureLevel.ValueType  # 2
+"""B: the signing certificate is among what is signed."""
+SIGNATURE_LEVEL_T: SignatureLevel.ValueType  # 3
+"""T: B with a time-stamp over the signature value that was verified."""
 
 class _SignatureScope:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -295,8 +386,14 @@ class Revocation(message.Message):
     THIS_UPDATE_FIELD_NUMBER: builtins.int
     NEXT_UPDATE_FIELD_NUMBER: builtins.int
     REVOCATION_TIME_FIELD_NUMBER: builtins.int
+    EVIDENCE_SHA256_FIELD_NUMBER: builtins.int
+    REVOCATION_REASON_FIELD_NUMBER: builtins.int
     source: builtins.str
-    """`CRL` or empty when nothing was at hand."""
+    """`CRL`, `OCSP` or empty when nothing was at hand."""
+    evidence_sha256: builtins.str
+    """SHA-256 of the evidence, 64 hex digits; kept under that name for as long as the verdict."""
+    revocation_reason: builtins.str
+    """Reason code of RFC 5280 §5.3.1, such as `keyCompromise`."""
     @builtins.property
     def this_update(self) -> timestamp_pb2.Timestamp:
         """thisUpdate of the evidence."""
@@ -316,10 +413,50 @@ class Revocation(message.Message):
         this_update: timestamp_pb2.Timestamp | None = ...,
         next_update: timestamp_pb2.Timestamp | None = ...,
         revocation_time: timestamp_pb2.Timestamp | None = ...,
+        evidence_sha256: builtins.str = ...,
+        revocation_reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["next_update", b"next_update", "revocation_time", b"revocation_time", "this_update", b"this_update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["next_update", b"next_update", "revocation_time", b"revocation_time", "source", b"source", "this_update", b"this_update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["evidence_sha256", b"evidence_sha256", "next_update", b"next_update", "revocation_reason", b"revocation_reason", "revocation_time", b"revocation_time", "source", b"source", "this_update", b"this_update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TimestampVerdict(message.Message):
+    """TimestampVerdict judges one RFC 3161 time-stamp."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: builtins.int
+    VALID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    AUTHORITY_CERTIFICATE_SHA256_FIELD_NUMBER: builtins.int
+    TOKEN_SHA256_FIELD_NUMBER: builtins.int
+    valid: builtins.bool
+    """Whether imprint, signature, chain and purpose of the authority hold."""
+    reason: builtins.str
+    """Stable UPPER_SNAKE reason where it is not."""
+    authority_certificate_sha256: builtins.str
+    """SHA-256 of the authority's certificate, 64 hex digits."""
+    token_sha256: builtins.str
+    """SHA-256 of the token, 64 hex digits; kept under that name for as long as the verdict."""
+    @builtins.property
+    def time(self) -> timestamp_pb2.Timestamp:
+        """Time it states."""
+
+    def __init__(
+        self,
+        *,
+        time: timestamp_pb2.Timestamp | None = ...,
+        valid: builtins.bool = ...,
+        reason: builtins.str = ...,
+        authority_certificate_sha256: builtins.str = ...,
+        token_sha256: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["authority_certificate_sha256", b"authority_certificate_sha256", "reason", b"reason", "time", b"time", "token_sha256", b"token_sha256", "valid", b"valid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,6 +480,12 @@ class SignatureVerdict(message.Message):
     BEST_TIME_SOURCE_FIELD_NUMBER: builtins.int
     REVOCATION_FIELD_NUMBER: builtins.int
     CHECKS_FIELD_NUMBER: builtins.int
+    LEVEL_FIELD_NUMBER: builtins.int
+    PART_FIELD_NUMBER: builtins.int
+    TIMESTAMPS_FIELD_NUMBER: builtins.int
+    GRACE_PERIOD_END_FIELD_NUMBER: builtins.int
+    PRACTITIONER_LICENCE_FIELD_NUMBER: builtins.int
+    EVIDENCE_SHA256_FIELD_NUMBER: builtins.int
     format: SignatureFormat.ValueType
     """Form of the signature."""
     role: SignerRole.ValueType
@@ -360,7 +503,13 @@ class SignatureVerdict(message.Message):
     signature_algorithm: builtins.str
     """Signature algorithm, such as `rsa-pkcs1v15-sha256` or `ecdsa-p256-sha256`."""
     best_time_source: builtins.str
-    """Where the best time comes from: `RECEIVED`."""
+    """Where the best time comes from: `RECEIVED`, `TIMESTAMP` or `CHECKPOINT`."""
+    level: SignatureLevel.ValueType
+    """Level that was reached."""
+    part: builtins.str
+    """Part of the document that was signed, such as `XML13`; empty for the whole."""
+    practitioner_licence: builtins.str
+    """Licence of the practitioner to whom the certificate is registered; empty for a facility's."""
     @builtins.property
     def chain_sha256(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """SHA-256 of each certificate of the chain, signer first."""
@@ -381,6 +530,18 @@ class SignatureVerdict(message.Message):
     def checks(self) -> containers.RepeatedCompositeFieldContainer[Check]:
         """The building blocks in order."""
 
+    @builtins.property
+    def timestamps(self) -> containers.RepeatedCompositeFieldContainer[TimestampVerdict]:
+        """The time-stamps it carries."""
+
+    @builtins.property
+    def grace_period_end(self) -> timestamp_pb2.Timestamp:
+        """Until then newer revocation evidence may still change the verdict (grace period, ETSI EN 319 102-1 §5.2.5); absent when it is conclusive."""
+
+    @builtins.property
+    def evidence_sha256(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """SHA-256 of every certificate, CRL, OCSP answer and time-stamp that the verdict rests on, 64 hex digits each."""
+
     def __init__(
         self,
         *,
@@ -398,10 +559,16 @@ class SignatureVerdict(message.Message):
         best_time_source: builtins.str = ...,
         revocation: Revocation | None = ...,
         checks: abc.Iterable[Check] | None = ...,
+        level: SignatureLevel.ValueType = ...,
+        part: builtins.str = ...,
+        timestamps: abc.Iterable[TimestampVerdict] | None = ...,
+        grace_period_end: timestamp_pb2.Timestamp | None = ...,
+        practitioner_licence: builtins.str = ...,
+        evidence_sha256: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["best_signature_time", b"best_signature_time", "claimed_signing_time", b"claimed_signing_time", "revocation", b"revocation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["best_signature_time", b"best_signature_time", "claimed_signing_time", b"claimed_signing_time", "grace_period_end", b"grace_period_end", "revocation", b"revocation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["best_signature_time", b"best_signature_time", "best_time_source", b"best_time_source", "chain_sha256", b"chain_sha256", "checks", b"checks", "claimed_signing_time", b"claimed_signing_time", "format", b"format", "indication", b"indication", "reason", b"reason", "revocation", b"revocation", "role", b"role", "scope", b"scope", "signature_algorithm", b"signature_algorithm", "signer_certificate_sha256", b"signer_certificate_sha256", "sub_indication", b"sub_indication"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["best_signature_time", b"best_signature_time", "best_time_source", b"best_time_source", "chain_sha256", b"chain_sha256", "checks", b"checks", "claimed_signing_time", b"claimed_signing_time", "evidence_sha256", b"evidence_sha256", "format", b"format", "grace_period_end", b"grace_period_end", "indication", b"indication", "level", b"level", "part", b"part", "practitioner_licence", b"practitioner_licence", "reason", b"reason", "revocation", b"revocation", "role", b"role", "scope", b"scope", "signature_algorithm", b"signature_algorithm", "signer_certificate_sha256", b"signer_certificate_sha256", "sub_indication", b"sub_indication", "timestamps", b"timestamps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,6 +586,8 @@ class Verdict(message.Message):
     TRUST_LIST_VERSION_FIELD_NUMBER: builtins.int
     POLICY_VERSION_FIELD_NUMBER: builtins.int
     ACCEPTABLE_FIELD_NUMBER: builtins.int
+    REQUIREMENTS_FIELD_NUMBER: builtins.int
+    GRACE_PERIOD_END_FIELD_NUMBER: builtins.int
     indication: Indication.ValueType
     """Result."""
     sub_indication: SubIndication.ValueType
@@ -439,6 +608,14 @@ class Verdict(message.Message):
     def control_time(self) -> timestamp_pb2.Timestamp:
         """Time the verdict speaks of: when the document was received."""
 
+    @builtins.property
+    def requirements(self) -> containers.RepeatedCompositeFieldContainer[Check]:
+        """What the policy for the document's kinds asks for, with state WARNING or NOT_OK where it is not met, such as ROLE_MISSING."""
+
+    @builtins.property
+    def grace_period_end(self) -> timestamp_pb2.Timestamp:
+        """Latest grace period end of its signatures; absent when the verdict is conclusive."""
+
     def __init__(
         self,
         *,
@@ -450,9 +627,11 @@ class Verdict(message.Message):
         trust_list_version: builtins.int = ...,
         policy_version: builtins.str = ...,
         acceptable: builtins.bool = ...,
+        requirements: abc.Iterable[Check] | None = ...,
+        grace_period_end: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["control_time", b"control_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["control_time", b"control_time", "grace_period_end", b"grace_period_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["acceptable", b"acceptable", "control_time", b"control_time", "indication", b"indication", "policy_version", b"policy_version", "reason", b"reason", "signatures", b"signatures", "sub_indication", b"sub_indication", "trust_list_version", b"trust_list_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["acceptable", b"acceptable", "control_time", b"control_time", "grace_period_end", b"grace_period_end", "indication", b"indication", "policy_version", b"policy_version", "reason", b"reason", "requirements", b"requirements", "signatures", b"signatures", "sub_indication", b"sub_indication", "trust_list_version", b"trust_list_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

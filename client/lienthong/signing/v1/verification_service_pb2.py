@@ -25,33 +25,76 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lienthong.signing.v1 import verdict_pb2 as lienthong_dot_signing_dot_v1_dot_verdict__pb2
+from lienthong.type.v1 import document_kind_pb2 as lienthong_dot_type_dot_v1_dot_document__kind__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/lienthong/signing/v1/verification_service.proto\x12\x14lienthong.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/signing/v1/verdict.proto\"\xd7\x01\n\x0eSignedDocument\x12\x15\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12;\n\x06\x66ormat\x18\x02 \x01(\x0e\x32%.lienthong.signing.v1.SignatureFormatB\x04\xe2\x41\x01\x02\x12!\n\x13\x64\x65tached_signatures\x18\x03 \x03(\x0c\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08\x66\x61\x63ility\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x36\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\"W\n\x16VerifyDocumentsRequest\x12=\n\tdocuments\x18\x01 \x03(\x0b\x32$.lienthong.signing.v1.SignedDocumentB\x04\xe2\x41\x01\x02\"J\n\x17VerifyDocumentsResponse\x12/\n\x08verdicts\x18\x01 \x03(\x0b\x32\x1d.lienthong.signing.v1.Verdict2\x85\x01\n\x13VerificationService\x12n\n\x0fVerifyDocuments\x12,.lienthong.signing.v1.VerifyDocumentsRequest\x1a-.lienthong.signing.v1.VerifyDocumentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/lienthong/signing/v1/verification_service.proto\x12\x14lienthong.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/signing/v1/verdict.proto\x1a%lienthong/type/v1/document_kind.proto\"R\n\x0f\x42\x61tchMembership\x12\x16\n\x08manifest\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05index\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04path\x18\x03 \x03(\x0c\x42\x04\xe2\x41\x01\x01\"\xb6\x01\n\x10\x43\x61rriedSignature\x12;\n\x06\x66ormat\x18\x01 \x01(\x0e\x32%.lienthong.signing.v1.SignatureFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04part\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12:\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32%.lienthong.signing.v1.BatchMembershipB\x04\xe2\x41\x01\x01\"R\n\x0c\x44ocumentPart\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x17\n\tenveloped\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xba\x03\n\x0eSignedDocument\x12\x15\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12;\n\x06\x66ormat\x18\x02 \x01(\x0e\x32%.lienthong.signing.v1.SignatureFormatB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x66\x61\x63ility\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x36\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12@\n\nsignatures\x18\x06 \x03(\x0b\x32&.lienthong.signing.v1.CarriedSignatureB\x04\xe2\x41\x01\x01\x12\x37\n\x05parts\x18\x07 \x03(\x0b\x32\".lienthong.signing.v1.DocumentPartB\x04\xe2\x41\x01\x01\x12\x34\n\x05kinds\x18\x08 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKindB\x04\xe2\x41\x01\x01\x12\x38\n\x0e\x65xistence_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01J\x04\x08\x03\x10\x04R\x13\x64\x65tached_signatures\"W\n\x16VerifyDocumentsRequest\x12=\n\tdocuments\x18\x01 \x03(\x0b\x32$.lienthong.signing.v1.SignedDocumentB\x04\xe2\x41\x01\x02\"J\n\x17VerifyDocumentsResponse\x12/\n\x08verdicts\x18\x01 \x03(\x0b\x32\x1d.lienthong.signing.v1.Verdict\"]\n\x08\x45vidence\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".lienthong.signing.v1.EvidenceKind\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"/\n\x17\x42\x61tchGetEvidenceRequest\x12\x14\n\x06sha256\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\"L\n\x18\x42\x61tchGetEvidenceResponse\x12\x30\n\x08\x65vidence\x18\x01 \x03(\x0b\x32\x1e.lienthong.signing.v1.Evidence*\xb3\x01\n\x0c\x45videnceKind\x12\x1d\n\x19\x45VIDENCE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VIDENCE_KIND_CERTIFICATE\x10\x01\x12!\n\x1d\x45VIDENCE_KIND_REVOCATION_LIST\x10\x02\x12\x1f\n\x1b\x45VIDENCE_KIND_OCSP_RESPONSE\x10\x03\x12!\n\x1d\x45VIDENCE_KIND_TIMESTAMP_TOKEN\x10\x04\x32\xf8\x01\n\x13VerificationService\x12n\n\x0fVerifyDocuments\x12,.lienthong.signing.v1.VerifyDocumentsRequest\x1a-.lienthong.signing.v1.VerifyDocumentsResponse\x12q\n\x10\x42\x61tchGetEvidence\x12-.lienthong.signing.v1.BatchGetEvidenceRequest\x1a..lienthong.signing.v1.BatchGetEvidenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.signing.v1.verification_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_BATCHMEMBERSHIP'].fields_by_name['manifest']._loaded_options = None
+  _globals['_BATCHMEMBERSHIP'].fields_by_name['manifest']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHMEMBERSHIP'].fields_by_name['index']._loaded_options = None
+  _globals['_BATCHMEMBERSHIP'].fields_by_name['index']._serialized_options = b'\342A\001\001'
+  _globals['_BATCHMEMBERSHIP'].fields_by_name['path']._loaded_options = None
+  _globals['_BATCHMEMBERSHIP'].fields_by_name['path']._serialized_options = b'\342A\001\001'
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['format']._loaded_options = None
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['format']._serialized_options = b'\342A\001\002'
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['content']._loaded_options = None
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['content']._serialized_options = b'\342A\001\002'
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['part']._loaded_options = None
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['part']._serialized_options = b'\342A\001\001'
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['batch']._loaded_options = None
+  _globals['_CARRIEDSIGNATURE'].fields_by_name['batch']._serialized_options = b'\342A\001\001'
+  _globals['_DOCUMENTPART'].fields_by_name['name']._loaded_options = None
+  _globals['_DOCUMENTPART'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_DOCUMENTPART'].fields_by_name['content']._loaded_options = None
+  _globals['_DOCUMENTPART'].fields_by_name['content']._serialized_options = b'\342A\001\002'
+  _globals['_DOCUMENTPART'].fields_by_name['enveloped']._loaded_options = None
+  _globals['_DOCUMENTPART'].fields_by_name['enveloped']._serialized_options = b'\342A\001\001'
   _globals['_SIGNEDDOCUMENT'].fields_by_name['content']._loaded_options = None
   _globals['_SIGNEDDOCUMENT'].fields_by_name['content']._serialized_options = b'\342A\001\002'
   _globals['_SIGNEDDOCUMENT'].fields_by_name['format']._loaded_options = None
-  _globals['_SIGNEDDOCUMENT'].fields_by_name['format']._serialized_options = b'\342A\001\002'
-  _globals['_SIGNEDDOCUMENT'].fields_by_name['detached_signatures']._loaded_options = None
-  _globals['_SIGNEDDOCUMENT'].fields_by_name['detached_signatures']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['format']._serialized_options = b'\342A\001\001'
   _globals['_SIGNEDDOCUMENT'].fields_by_name['facility']._loaded_options = None
   _globals['_SIGNEDDOCUMENT'].fields_by_name['facility']._serialized_options = b'\342A\001\002'
   _globals['_SIGNEDDOCUMENT'].fields_by_name['receive_time']._loaded_options = None
   _globals['_SIGNEDDOCUMENT'].fields_by_name['receive_time']._serialized_options = b'\342A\001\002'
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['signatures']._loaded_options = None
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['signatures']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['parts']._loaded_options = None
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['parts']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['kinds']._loaded_options = None
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['kinds']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['existence_time']._loaded_options = None
+  _globals['_SIGNEDDOCUMENT'].fields_by_name['existence_time']._serialized_options = b'\342A\001\001'
   _globals['_VERIFYDOCUMENTSREQUEST'].fields_by_name['documents']._loaded_options = None
   _globals['_VERIFYDOCUMENTSREQUEST'].fields_by_name['documents']._serialized_options = b'\342A\001\002'
-  _globals['_SIGNEDDOCUMENT']._serialized_start=176
-  _globals['_SIGNEDDOCUMENT']._serialized_end=391
-  _globals['_VERIFYDOCUMENTSREQUEST']._serialized_start=393
-  _globals['_VERIFYDOCUMENTSREQUEST']._serialized_end=480
-  _globals['_VERIFYDOCUMENTSRESPONSE']._serialized_start=482
-  _globals['_VERIFYDOCUMENTSRESPONSE']._serialized_end=556
-  _globals['_VERIFICATIONSERVICE']._serialized_start=559
-  _globals['_VERIFICATIONSERVICE']._serialized_end=692
+  _globals['_BATCHGETEVIDENCEREQUEST'].fields_by_name['sha256']._loaded_options = None
+  _globals['_BATCHGETEVIDENCEREQUEST'].fields_by_name['sha256']._serialized_options = b'\342A\001\002'
+  _globals['_EVIDENCEKIND']._serialized_start=1400
+  _globals['_EVIDENCEKIND']._serialized_end=1579
+  _globals['_BATCHMEMBERSHIP']._serialized_start=214
+  _globals['_BATCHMEMBERSHIP']._serialized_end=296
+  _globals['_CARRIEDSIGNATURE']._serialized_start=299
+  _globals['_CARRIEDSIGNATURE']._serialized_end=481
+  _globals['_DOCUMENTPART']._serialized_start=483
+  _globals['_DOCUMENTPART']._serialized_end=565
+  _globals['_SIGNEDDOCUMENT']._serialized_start=568
+  _globals['_SIGNEDDOCUMENT']._serialized_end=1010
+  _globals['_VERIFYDOCUMENTSREQUEST']._serialized_start=1012
+  _globals['_VERIFYDOCUMENTSREQUEST']._serialized_end=1099
+  _globals['_VERIFYDOCUMENTSRESPONSE']._serialized_start=1101
+  _globals['_VERIFYDOCUMENTSRESPONSE']._serialized_end=1175
+  _globals['_EVIDENCE']._serialized_start=1177
+  _globals['_EVIDENCE']._serialized_end=1270
+  _globals['_BATCHGETEVIDENCEREQUEST']._serialized_start=1272
+  _globals['_BATCHGETEVIDENCEREQUEST']._serialized_end=1319
+  _globals['_BATCHGETEVIDENCERESPONSE']._serialized_start=1321
+  _globals['_BATCHGETEVIDENCERESPONSE']._serialized_end=1397
+  _globals['_VERIFICATIONSERVICE']._serialized_start=1582
+  _globals['_VERIFICATIONSERVICE']._serialized_end=1830
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,9 @@ from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from lienthong.signing.v1 import verdict_pb2 as verdict_pb2
+from lienthong.type.v1 import document_kind_pb2 as document_kind_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -20,6 +22,131 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
+class _EvidenceKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EvidenceKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_EvidenceKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    EVIDENCE_KIND_UNSPECIFIED: _EvidenceKind.ValueType  # 0
+    """Not given."""
+    EVIDENCE_KIND_CERTIFICATE: _EvidenceKind.ValueType  # 1
+    """X.509 certificate, DER."""
+    EVIDENCE_KIND_REVOCATION_LIST: _EvidenceKind.ValueType  # 2
+    """CRL (RFC 5280), DER."""
+    EVIDENCE_KIND_OCSP_RESPONSE: _EvidenceKind.ValueType  # 3
+    """OCSP response (RFC 6960), DER."""
+    EVIDENCE_KIND_TIMESTAMP_TOKEN: _EvidenceKind.ValueType  # 4
+    """Time-stamp token (RFC 3161), DER."""
+
+class EvidenceKind(_EvidenceKind, metaclass=_EvidenceKindEnumTypeWrapper):
+    """EvidenceKind is what a piece of evidence is."""
+
+EVIDENCE_KIND_UNSPECIFIED: EvidenceKind.ValueType  # 0
+"""Not given."""
+EVIDENCE_KIND_CERTIFICATE: EvidenceKind.ValueType  # 1
+"""X.509 certificate, DER."""
+EVIDENCE_KIND_REVOCATION_LIST: EvidenceKind.ValueType  # 2
+"""CRL (RFC 5280), DER."""
+EVIDENCE_KIND_OCSP_RESPONSE: EvidenceKind.ValueType  # 3
+"""OCSP response (RFC 6960), DER."""
+EVIDENCE_KIND_TIMESTAMP_TOKEN: EvidenceKind.ValueType  # 4
+"""Time-stamp token (RFC 3161), DER."""
+
+@typing.final
+class BatchMembership(message.Message):
+    """BatchMembership places a document in a batch that was signed once."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MANIFEST_FIELD_NUMBER: builtins.int
+    INDEX_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    manifest: builtins.str
+    """The manifest: a checkpoint body of three lines, `facility/{code}/batch/{uuid}`, the number of documents and the base64 Merkle root over the
+    documents' exact bytes (RFC 6962 §2.1).
+    """
+    index: builtins.int
+    """Zero-based index of the document."""
+    @builtins.property
+    def path(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Hashes of 32 bytes each, leaf to root, at most 14."""
+
+    def __init__(
+        self,
+        *,
+        manifest: builtins.str = ...,
+        index: builtins.int = ...,
+        path: abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["index", b"index", "manifest", b"manifest", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CarriedSignature(message.Message):
+    """CarriedSignature is a signature that travels beside a document."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    PART_FIELD_NUMBER: builtins.int
+    BATCH_FIELD_NUMBER: builtins.int
+    format: verdict_pb2.SignatureFormat.ValueType
+    """Its form: CMS_DETACHED, XADES_DETACHED, JWS_DETACHED or BATCH."""
+    content: builtins.bytes
+    """The signature, at most 64 KiB. For BATCH the CMS signature over the manifest."""
+    part: builtins.str
+    """Name of the part it covers, one of the document's `parts`; empty for the whole document."""
+    @builtins.property
+    def batch(self) -> BatchMembership:
+        """Place in the batch, for BATCH."""
+
+    def __init__(
+        self,
+        *,
+        format: verdict_pb2.SignatureFormat.ValueType = ...,
+        content: builtins.bytes = ...,
+        part: builtins.str = ...,
+        batch: BatchMembership | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["batch", b"batch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["batch", b"batch", "content", b"content", "format", b"format", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DocumentPart(message.Message):
+    """DocumentPart is a part of a document that can be signed by itself, such as the decoded inner table XML13."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    ENVELOPED_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name, such as `XML13`."""
+    content: builtins.bytes
+    """Its exact bytes as decoded from the document."""
+    enveloped: builtins.bool
+    """Whether the part carries an enveloped signature of its own in its DU_PHONG."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        content: builtins.bytes = ...,
+        enveloped: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["content", b"content", "enveloped", b"enveloped", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
 @typing.final
 class SignedDocument(message.Message):
     """SignedDocument is a document with the signatures that belong to it."""
@@ -28,35 +155,53 @@ class SignedDocument(message.Message):
 
     CONTENT_FIELD_NUMBER: builtins.int
     FORMAT_FIELD_NUMBER: builtins.int
-    DETACHED_SIGNATURES_FIELD_NUMBER: builtins.int
     FACILITY_FIELD_NUMBER: builtins.int
     RECEIVE_TIME_FIELD_NUMBER: builtins.int
+    SIGNATURES_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    KINDS_FIELD_NUMBER: builtins.int
+    EXISTENCE_TIME_FIELD_NUMBER: builtins.int
     content: builtins.bytes
     """The exact bytes as received."""
     format: verdict_pb2.SignatureFormat.ValueType
-    """Form of the signature to expect."""
+    """Form of the signature inside the document: XMLDSIG_ENVELOPED (XAdES included) or PADES; unspecified when all signatures are carried beside it."""
     facility: builtins.str
     """Facility that submitted the document; the signer's certificate MUST be registered for it."""
     @builtins.property
-    def detached_signatures(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
-        """Detached signatures; empty for enveloped ones."""
-
-    @builtins.property
     def receive_time(self) -> timestamp_pb2.Timestamp:
         """When it was received; the control time of the verdict."""
+
+    @builtins.property
+    def signatures(self) -> containers.RepeatedCompositeFieldContainer[CarriedSignature]:
+        """Signatures beside the document, at most 8."""
+
+    @builtins.property
+    def parts(self) -> containers.RepeatedCompositeFieldContainer[DocumentPart]:
+        """Parts that signatures cover, at most 16."""
+
+    @builtins.property
+    def kinds(self) -> containers.RepeatedScalarFieldContainer[document_kind_pb2.DocumentKind.ValueType]:
+        """Kinds of content; they select which roles MUST sign."""
+
+    @builtins.property
+    def existence_time(self) -> timestamp_pb2.Timestamp:
+        """Earliest proof that the signatures existed, other than their own time-stamps: the receipt of the first submission, when judged again."""
 
     def __init__(
         self,
         *,
         content: builtins.bytes = ...,
         format: verdict_pb2.SignatureFormat.ValueType = ...,
-        detached_signatures: abc.Iterable[builtins.bytes] | None = ...,
         facility: builtins.str = ...,
         receive_time: timestamp_pb2.Timestamp | None = ...,
+        signatures: abc.Iterable[CarriedSignature] | None = ...,
+        parts: abc.Iterable[DocumentPart] | None = ...,
+        kinds: abc.Iterable[document_kind_pb2.DocumentKind.ValueType] | None = ...,
+        existence_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["receive_time", b"receive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["existence_time", b"existence_time", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["content", b"content", "detached_signatures", b"detached_signatures", "facility", b"facility", "format", b"format", "receive_time", b"receive_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["content", b"content", "existence_time", b"existence_time", "facility", b"facility", "format", b"format", "kinds", b"kinds", "parts", b"parts", "receive_time", b"receive_time", "signatures", b"signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -101,5 +246,77 @@ class VerifyDocumentsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Evidence(message.Message):
+    """Evidence is a public fact that a verdict rests on. It MUST NOT hold anything of the document."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    sha256: builtins.str
+    """SHA-256 of the content, 64 hex digits."""
+    kind: EvidenceKind.ValueType
+    """What it is."""
+    content: builtins.bytes
+    """The bytes."""
+    def __init__(
+        self,
+        *,
+        sha256: builtins.str = ...,
+        kind: EvidenceKind.ValueType = ...,
+        content: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["content", b"content", "kind", b"kind", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BatchGetEvidenceRequest(message.Message):
+    """BatchGetEvidenceRequest names evidence."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def sha256(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """SHA-256 of each, 1 to 200."""
+
+    def __init__(
+        self,
+        *,
+        sha256: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BatchGetEvidenceResponse(message.Message):
+    """BatchGetEvidenceResponse returns what is at hand, in any order."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    EVIDENCE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def evidence(self) -> containers.RepeatedCompositeFieldContainer[Evidence]:
+        """The evidence; at most 14 MiB, what does not fit is left out and asked for again."""
+
+    def __init__(
+        self,
+        *,
+        evidence: abc.Iterable[Evidence] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

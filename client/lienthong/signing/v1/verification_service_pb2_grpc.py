@@ -40,6 +40,11 @@ class VerificationServiceStub(object):
                 request_serializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.VerifyDocumentsRequest.SerializeToString,
                 response_deserializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.VerifyDocumentsResponse.FromString,
                 _registered_method=True)
+        self.BatchGetEvidence = channel.unary_unary(
+                '/lienthong.signing.v1.VerificationService/BatchGetEvidence',
+                request_serializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.BatchGetEvidenceRequest.SerializeToString,
+                response_deserializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.BatchGetEvidenceResponse.FromString,
+                _registered_method=True)
 
 
 class VerificationServiceServicer(object):
@@ -53,6 +58,13 @@ class VerificationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetEvidence(self, request, context):
+        """Returns the evidence that verdicts rest on, by hash. Evidence that is not at hand is left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VerificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_VerificationServiceServicer_to_server(servicer, server):
                     servicer.VerifyDocuments,
                     request_deserializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.VerifyDocumentsRequest.FromString,
                     response_serializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.VerifyDocumentsResponse.SerializeToString,
+            ),
+            'BatchGetEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetEvidence,
+                    request_deserializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.BatchGetEvidenceRequest.FromString,
+                    response_serializer=lienthong_dot_signing_dot_v1_dot_verification__service__pb2.BatchGetEvidenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class VerificationService(object):
             '/lienthong.signing.v1.VerificationService/VerifyDocuments',
             lienthong_dot_signing_dot_v1_dot_verification__service__pb2.VerifyDocumentsRequest.SerializeToString,
             lienthong_dot_signing_dot_v1_dot_verification__service__pb2.VerifyDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.signing.v1.VerificationService/BatchGetEvidence',
+            lienthong_dot_signing_dot_v1_dot_verification__service__pb2.BatchGetEvidenceRequest.SerializeToString,
+            lienthong_dot_signing_dot_v1_dot_verification__service__pb2.BatchGetEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,6 +18,8 @@ class VerificationServiceStub:
     def __init__(self, channel: aio.Channel) -> None: ...
     VerifyDocuments: aio.UnaryUnaryMultiCallable[verification_service_pb2.VerifyDocumentsRequest, verification_service_pb2.VerifyDocumentsResponse]
     """Judges a batch of documents. A document that cannot be judged gets its own verdict and never fails the batch."""
+    BatchGetEvidence: aio.UnaryUnaryMultiCallable[verification_service_pb2.BatchGetEvidenceRequest, verification_service_pb2.BatchGetEvidenceResponse]
+    """Returns the evidence that verdicts rest on, by hash. Evidence that is not at hand is left out."""
 
 class VerificationServiceServicer(metaclass=abc_1.ABCMeta):
     """VerificationService judges signatures. Internal: facilities learn verdicts from the records API, so it has no HTTP mapping."""
@@ -29,5 +31,13 @@ class VerificationServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[verification_service_pb2.VerifyDocumentsRequest, abc.Awaitable[verification_service_pb2.VerifyDocumentsResponse]],
     ) -> abc.Awaitable[verification_service_pb2.VerifyDocumentsResponse]:
         """Judges a batch of documents. A document that cannot be judged gets its own verdict and never fails the batch."""
+
+    @abc_1.abstractmethod
+    def BatchGetEvidence(
+        self,
+        request: verification_service_pb2.BatchGetEvidenceRequest,
+        context: aio.ServicerContext[verification_service_pb2.BatchGetEvidenceRequest, abc.Awaitable[verification_service_pb2.BatchGetEvidenceResponse]],
+    ) -> abc.Awaitable[verification_service_pb2.BatchGetEvidenceResponse]:
+        """Returns the evidence that verdicts rest on, by hash. Evidence that is not at hand is left out."""
 
 def add_VerificationServiceServicer_to_server(servicer: VerificationServiceServicer, server: aio.Server) -> None: ...
