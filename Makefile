@@ -6,7 +6,7 @@ STATE ?= .local
 PYTHON ?= $(shell for p in python3.11 python3 /usr/bin/python3; do "$$p" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed-$(shell cat requirements/develop.txt pyproject.toml | sha256sum | cut -c1-16)
+STAMP := $(VENV)/.installed-$(shell cat requirements/develop.txt requirements/debian.txt pyproject.toml | sha256sum | cut -c1-16)
 
 .PHONY: help setup demo up down status trace test lint format generate bench
 
@@ -18,6 +18,7 @@ $(STAMP):
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/develop.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	requirements/debian.sh $(VENV)/debian
 	touch $(STAMP)
 
 setup: $(STAMP) ## install everything into .venv
