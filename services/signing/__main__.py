@@ -29,7 +29,7 @@ from services.chassis.telemetry import Telemetry
 from services.signing import jobs, rpc
 from services.signing.access import ACCESS
 from services.signing.config import Settings
-from services.signing.postgres import PostgresLogStore, PostgresTrustStore
+from services.signing.postgres import PostgresCheckpointStore, PostgresLogStore, PostgresTrustStore
 from services.signing.service.log import LogService
 from services.signing.service.trust import TrustService
 from services.signing.service.verification import VerificationService
@@ -50,7 +50,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     trust_store = PostgresTrustStore(database)
     trust = TrustService(trust_store, system_clock)
     verification = VerificationService(trust_store)
-    log = LogService(PostgresLogStore(database), sign, system_clock)
+    checkpoints = PostgresCheckpointStore(database)
+    log = LogService(PostgresLogStore(database), checkpoints, sign, system_clock)
     server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         verification_service_pb2_grpc.add_VerificationServiceServicer_to_server,

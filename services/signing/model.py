@@ -231,12 +231,38 @@ class SignedDocument:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published checkpoint: tree size, root hash of 32 bytes and the signed note."""
+    """A published checkpoint: tree size, root hash of 32 bytes, the note that the log signed, and the cosignature lines of witnesses
+    (C2SP tlog-cosignature). `witnessed`: the cosignatures made up the quorum of the policy."""
 
     size: int
     root: bytes
     note: str
     published_at: datetime
+    cosignatures: tuple[str, ...] = ()
+    witnessed: bool = False
+
+    @property
+    def cosigned(self) -> str:
+        """The note with its cosignatures."""
+        return self.note + "".join(self.cosignatures)
+
+
+@dataclass(frozen=True)
+class WitnessCosignature:
+    """A verified cosignature: name of the witness's key, its line, and the time that it states (UTC, whole seconds)."""
+
+    witness: str
+    line: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class CheckpointTimestamp:
+    """An RFC 3161 token (DER) over the bytes of a checkpoint's note as the log signed it, without cosignatures."""
+
+    checkpoint: Checkpoint
+    token: bytes
+    stated_at: datetime
 
 
 def worst(verdicts: Sequence[SignatureVerdict]) -> SignatureVerdict:

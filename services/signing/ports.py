@@ -9,10 +9,12 @@ from typing import Protocol
 from services.signing.model import (
     Authority,
     Checkpoint,
+    CheckpointTimestamp,
     RevocationList,
     RevokedCertificate,
     SignerCertificate,
     TrustSnapshot,
+    WitnessCosignature,
 )
 
 
@@ -64,6 +66,36 @@ class LogStore(Protocol):
 
     async def entries_at(self, indexes: Sequence[int]) -> Mapping[int, bytes]:
         """Entry bytes by index."""
+
+
+class CheckpointStore(Protocol):
+    """Published checkpoints with what witnesses and time-stamp authorities say of them. Nothing is ever changed or removed."""
+
+    async def newest(self) -> Checkpoint | None:
+        """The newest checkpoint, with the cosignatures at hand."""
+
+    async def newest_witnessed(self) -> Checkpoint | None:
+        """The newest checkpoint that has the quorum."""
+
+    async def of_size(self, size: int) -> Checkpoint | None:
+        """The checkpoint of exactly this size."""
+
+    async def unwitnessed_since(self) -> datetime | None:
+        """When the oldest checkpoint after the newest witnessed one was published; None when the newest one is witnessed."""
+
+    async def last_cosigned(self) -> Mapping[str, int]:
+        """Size of the newest checkpoint that each witness cosigned, by name."""
+
+    async def cosign(
+        self, size: int, cosignatures: Sequence[WitnessCosignature], witnessed_at: datetime | None
+    ) -> None:
+        """Keeps cosignatures; those of a witness that are there already stay. `witnessed_at` is given once they make up the quorum."""
+
+    async def stamp(self, stamped: CheckpointTimestamp) -> None:
+        """Keeps a time-stamp; a checkpoint's first one stays."""
+
+    async def timestamp(self, least_size: int) -> CheckpointTimestamp | None:
+        """The oldest time-stamped checkpoint of at least this size; with 0 the newest one."""
 
 
 class CheckpointSigner(Protocol):

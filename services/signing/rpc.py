@@ -106,7 +106,19 @@ class LogServicer(log_service_pb2_grpc.LogServiceServicer):
         self, request: log_service_pb2.GetCheckpointRequest, context: RpcContext
     ) -> log_service_pb2.GetCheckpointResponse:
         """The newest checkpoint."""
-        return log_service_pb2.GetCheckpointResponse(checkpoint=(await self._service.checkpoint()).note)
+        newest = await self._service.checkpoint()
+        return log_service_pb2.GetCheckpointResponse(checkpoint=newest.cosigned, witnessed=newest.witnessed)
+
+    async def GetCheckpointTimestamp(
+        self, request: log_service_pb2.GetCheckpointTimestampRequest, context: RpcContext
+    ) -> log_service_pb2.GetCheckpointTimestampResponse:
+        """A time-stamped checkpoint."""
+        found = await self._service.timestamp(request.least_size)
+        return log_service_pb2.GetCheckpointTimestampResponse(
+            checkpoint=found.checkpoint.note,
+            timestamp_token=found.token,
+            timestamp_time=convert.timestamp(found.stated_at),
+        )
 
     async def GetInclusionProof(
         self, request: log_service_pb2.GetInclusionProofRequest, context: RpcContext
@@ -146,4 +158,6 @@ class LogAppendServicer(log_service_pb2_grpc.LogAppendServiceServicer):
         self, request: log_service_pb2.BatchGetEntryProofsRequest, context: RpcContext
     ) -> log_service_pb2.BatchGetEntryProofsResponse:
         """Portable proofs."""
-        return log_service_pb2.BatchGetEntryProofsResponse(proofs=await self._service.proofs(request.leaf_indexes))
+        return log_service_pb2.BatchGetEntryProofsResponse(
+            proofs=await self._service.proofs(request.leaf_indexes, request.tree_size)
+        )

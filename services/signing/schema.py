@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -96,4 +97,29 @@ log_checkpoint = Table(
     Column("root", LargeBinary, nullable=False),
     Column("note", String, nullable=False),
     Column("published_at", TIME, nullable=False),
+)
+
+log_cosignature = Table(
+    "log_cosignature",
+    METADATA,
+    Column("size", BigInteger, ForeignKey("log_checkpoint.size"), primary_key=True, autoincrement=False),
+    Column("witness", String, primary_key=True),
+    Column("line", String, nullable=False),
+    Column("seen_at", TIME, nullable=False),
+)
+
+# A checkpoint whose cosignatures made up the quorum of the policy at the time.
+log_witnessed = Table(
+    "log_witnessed",
+    METADATA,
+    Column("size", BigInteger, ForeignKey("log_checkpoint.size"), primary_key=True, autoincrement=False),
+    Column("witnessed_at", TIME, nullable=False),
+)
+
+log_timestamp = Table(
+    "log_timestamp",
+    METADATA,
+    Column("size", BigInteger, ForeignKey("log_checkpoint.size"), primary_key=True, autoincrement=False),
+    Column("token", LargeBinary, nullable=False),
+    Column("stated_at", TIME, nullable=False),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from services.signing.postgres.checkpoints import PostgresCheckpointStore
 from services.signing.postgres.log import PostgresLogStore
 from services.signing.postgres.trust import PostgresTrustStore
 
-__all__ = ["PostgresLogStore", "PostgresTrustStore"]
+__all__ = ["PostgresCheckpointStore", "PostgresLogStore", "PostgresTrustStore"]

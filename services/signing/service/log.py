@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 from lienthong.client.tlog.merkle import consistency_path, inclusion_path, nodes_for_consistency, nodes_for_inclusion
 from lienthong.client.tlog.proof import TlogProof
@@ -10,20 +12,32 @@ from lienthong.client.tlog.proof import TlogProof
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.signing.errors import CheckpointNotFound, TreeSizeOutOfRange
-from services.signing.model import Checkpoint
-from services.signing.ports import CheckpointSigner, LogStore
+from services.signing.model import Checkpoint, CheckpointTimestamp
+from services.signing.ports import CheckpointSigner, CheckpointStore, LogStore
 
 ENTRY_BYTES = 4096
 """Largest entry; entries are commitments with their frame, well under 1 KiB."""
 
 
 class LogService:
-    """Use cases of the log. Proofs are given under published checkpoints only, so a reader never sees a tree that was not signed."""
+    """Use cases of the log. Proofs are given under published checkpoints only, so a reader never sees a tree that was not signed.
 
-    def __init__(self, store: LogStore, sign: CheckpointSigner, clock: Clock) -> None:
+    `patience` is how long receipts wait for the quorum of witnesses; None when the policy asks for no witness.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        checkpoints: CheckpointStore,
+        sign: CheckpointSigner,
+        clock: Clock,
+        patience: timedelta | None = None,
+    ) -> None:
         self._store = store
+        self._checkpoints = checkpoints
         self._sign = sign
         self._clock = clock
+        self._patience = patience
 
     async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
         """Appends entries of 1 to 4096 bytes, at most 1000; returns the index of each. Entries already there keep theirs."""
@@ -43,10 +57,19 @@ class LogService:
         return await self._store.publish(self._sign, self._clock())
 
     async def checkpoint(self) -> Checkpoint:
-        """The newest published checkpoint."""
-        found = await self._store.checkpoint()
+        """The newest published checkpoint with the cosignatures at hand; `witnessed` also when the policy asks for none."""
+        found = await self._checkpoints.newest()
         if found is None:
             raise CheckpointNotFound("no checkpoint is published yet")
+        return found if self._patience is not None else replace(found, witnessed=True)
+
+    async def timestamp(self, least_size: int) -> CheckpointTimestamp:
+        """The oldest time-stamped checkpoint that covers this many entries; with 0 the newest one."""
+        if least_size < 0:
+            raise InvalidArgument.of(FieldViolation("least_size", "0 or more", "OUT_OF_RANGE"))
+        found = await self._checkpoints.timestamp(least_size)
+        if found is None:
+            raise CheckpointNotFound("no time-stamped checkpoint covers that size yet")
         return found
 
     async def inclusion(self, leaf_index: int, tree_size: int) -> tuple[bytes, Sequence[bytes]]:
@@ -86,11 +109,12 @@ class LogService:
         count = min(limit or 256, covered - start)
         return await self._store.entries(start, count) if count > 0 else []
 
-    async def proofs(self, leaf_indexes: Sequence[int]) -> Sequence[str]:
-        """tlog-proof@v1 texts under the newest checkpoint; empty for entries it does not cover. Three round trips for the whole batch."""
+    async def proofs(self, leaf_indexes: Sequence[int], tree_size: int = 0) -> Sequence[str]:
+        """tlog-proof@v1 texts under the published checkpoint of a size, with 0 under the newest that may be given out; empty for entries it
+        does not cover. A few round trips for the whole batch."""
         if not 1 <= len(leaf_indexes) <= 1000:
             raise InvalidArgument.of(FieldViolation("leaf_indexes", "1 to 1000 indexes", "COUNT_OUT_OF_RANGE"))
-        newest = await self._store.checkpoint()
+        newest = await self._of_size(tree_size) if tree_size else await self._provable()
         if newest is None:
             return [""] * len(leaf_indexes)
         covered = {index for index in leaf_indexes if 0 <= index < newest.size}
@@ -101,9 +125,26 @@ class LogService:
             index: TlogProof(
                 index=index,
                 path=tuple(inclusion_path(index, newest.size, nodes)),
-                checkpoint=newest.note,
+                checkpoint=newest.cosigned,
                 extra=entries[index],
             ).encode()
             for index in covered
         }
         return [texts.get(index, "") for index in leaf_indexes]
+
+    async def _of_size(self, size: int) -> Checkpoint:
+        found = await self._checkpoints.of_size(size) if size > 0 else None
+        if found is None:
+            raise CheckpointNotFound("no checkpoint of that size is published")
+        return found
+
+    async def _provable(self) -> Checkpoint | None:
+        """The newest checkpoint that has the quorum; the newest of all once the quorum has been missing for longer than the patience, so
+        that no facility waits for ever: whoever checks such a receipt with the policy is told by name that the quorum is missing."""
+        newest = await self._checkpoints.newest()
+        if newest is None or newest.witnessed or self._patience is None:
+            return newest
+        since = await self._checkpoints.unwitnessed_since()
+        if since is not None and self._clock() - since > self._patience:
+            return newest
+        return await self._checkpoints.newest_witnessed()
