@@ -225,7 +225,8 @@ async def test_all_missing_fields_are_named_at_once_also_inside_lists(identities
 async def test_messages_of_a_stream_are_checked_one_by_one(identities: Identities, server: str) -> None:
     metadata = identities.metadata(identities.token(PrincipalKind.FACILITY), "01001")
     async with identities.channel(server, ROLE, "gateway", metadata) as channel:
-        call = intake_service_pb2_grpc.IntakeServiceStub(channel).SubmitDocuments(timeout=5)
+        stub: Any = intake_service_pb2_grpc.IntakeServiceStub(channel)
+        call = stub.SubmitDocuments(timeout=5)
         await call.write(intake_service_pb2.SubmitDocumentsRequest(documents=[document().document]))
         assert await call.read() == intake_service_pb2.SubmitDocumentsResponse()
         await call.write(intake_service_pb2.SubmitDocumentsRequest())
