@@ -195,10 +195,11 @@ def _consent_and_read(teller: Teller, person: dict[str, Any], signed: Path) -> s
                 if time.monotonic() > end:
                     raise
         read = json.loads(out.read_text("utf-8"))
-        (encounter,) = read["encounters"]
+        # Newest first; a stack that is in use holds older ones.
+        encounter, *older = read["encounters"]
         found["document"] = encounter["document"]
         counts = {name: len(encounter.get(name, [])) for name in ("medications", "observations")}
-        return f"1 encounter of {encounter['organization']}, {counts['medications']} drugs, {counts['observations']} results"
+        return f"{len(older) + 1} encounter, the newest of {encounter['organization']}: {counts['medications']} drugs, {counts['observations']} results"
 
     def original() -> str:
         out = teller.folder / "original.xml"
