@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lienthong.client.tlog.checkpoint import Checkpoint, sign_checkpoint
@@ -15,6 +16,8 @@ from lienthong.signing.v1 import (
     log_service_pb2_grpc,
     trust_service_pb2,
     trust_service_pb2_grpc,
+    validation_service_pb2,
+    validation_service_pb2_grpc,
     verification_service_pb2,
     verification_service_pb2_grpc,
 )
@@ -26,12 +29,20 @@ from services.chassis.main import run
 from services.chassis.server import Server
 from services.chassis.settings import SettingsError
 from services.chassis.telemetry import Telemetry
-from services.signing import jobs, rpc
+from services.signing import convert, jobs, rpc
 from services.signing.access import ACCESS
 from services.signing.config import Settings
-from services.signing.postgres import PostgresCheckpointStore, PostgresLogStore, PostgresTrustStore
+from services.signing.policy import PolicyError, SignaturePolicy, load_policy
+from services.signing.postgres import (
+    PostgresCheckpointStore,
+    PostgresEvidenceStore,
+    PostgresLogStore,
+    PostgresTrustStore,
+)
+from services.signing.service.evidence import EvidenceService
 from services.signing.service.log import LogService
 from services.signing.service.trust import TrustService
+from services.signing.service.trust_list import TrustListService
 from services.signing.service.verification import VerificationService
 
 
@@ -47,20 +58,28 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     def sign(size: int, root: bytes) -> str:
         return sign_checkpoint(Checkpoint(settings.log_origin, size, root), signer)
 
+    policy, operators = _policy(settings), _operators(settings)
     trust_store = PostgresTrustStore(database)
     trust = TrustService(trust_store, system_clock)
-    verification = VerificationService(trust_store)
+    trust_lists = TrustListService(trust_store, operators, system_clock)
+    evidence = EvidenceService(PostgresEvidenceStore(database))
+    verification = VerificationService(trust_store, evidence, policy, system_clock)
     checkpoints = PostgresCheckpointStore(database)
     log = LogService(PostgresLogStore(database), checkpoints, sign, system_clock)
     server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         verification_service_pb2_grpc.add_VerificationServiceServicer_to_server,
-        rpc.VerificationServicer(verification),
+        rpc.VerificationServicer(verification, evidence),
         verification_service_pb2.DESCRIPTOR.services_by_name["VerificationService"],
     )
     server.add(
+        validation_service_pb2_grpc.add_ValidationServiceServicer_to_server,
+        rpc.ValidationServicer(verification, system_clock),
+        validation_service_pb2.DESCRIPTOR.services_by_name["ValidationService"],
+    )
+    server.add(
         trust_service_pb2_grpc.add_TrustServiceServicer_to_server,
-        rpc.TrustServicer(trust),
+        rpc.TrustServicer(trust, trust_lists, policy, system_clock),
         trust_service_pb2.DESCRIPTOR.services_by_name["TrustService"],
     )
     server.add(
@@ -76,6 +95,22 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     server.job("publish_checkpoints", partial(jobs.publish_checkpoints, log, settings.checkpoint_interval))
     server.health(database.ping)
     return server
+
+
+def _policy(settings: Settings) -> SignaturePolicy:
+    try:
+        return load_policy(settings.signing_policy, convert.DOCUMENT_KINDS)
+    except PolicyError as error:
+        raise SettingsError([f"LIENTHONG_SIGNING_POLICY: {fault}" for fault in error.faults]) from error
+
+
+def _operators(settings: Settings) -> list[x509.Certificate]:
+    if settings.scheme_operators is None:
+        return []
+    try:
+        return x509.load_pem_x509_certificates(settings.scheme_operators.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError(["LIENTHONG_SCHEME_OPERATORS: not a file of PEM certificates"]) from error
 
 
 if __name__ == "__main__":

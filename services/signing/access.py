@@ -29,6 +29,9 @@ ACCESS: AccessTable = {
         (RECORDS, PrincipalKind.CITIZEN),
         (RECORDS, PrincipalKind.WORKLOAD),
     ),
+    "lienthong.signing.v1.ValidationService/ValidateSignatures": allow(
+        *_FACILITY, _ADMIN, (GATEWAY, PrincipalKind.AUDITOR)
+    ),
     _TRUST + "CreateTrustAnchor": allow(_ADMIN),
     _TRUST + "ListTrustAnchors": allow(*_READERS),
     _TRUST + "RegisterSignerCertificate": allow(_ADMIN),

@@ -61,6 +61,13 @@ class RevocationListRefused(DomainError):
     reason = "REVOCATION_LIST_REFUSED"
 
 
+class TrustListRefused(DomainError):
+    """Unreadable, not signed by a registered scheme operator, out of its time, or older than the list at hand."""
+
+    kind = Kind.PRECONDITION
+    reason = "TRUST_LIST_REFUSED"
+
+
 class TreeSizeOutOfRange(DomainError):
     """A size or index beyond the newest published checkpoint."""
 

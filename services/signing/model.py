@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-
-POLICY_VERSION = "2026-11"
-"""Version of the acceptance rules in `service/verification.py`; a change of a rule changes it."""
 
 
 class AuthorityKind(Enum):
@@ -18,11 +16,43 @@ class AuthorityKind(Enum):
     INTERMEDIATE = "INTERMEDIATE"
 
 
+class AuthorityPurpose(Enum):
+    """What certificates of an authority are trusted for."""
+
+    SIGNING = "SIGNING"
+    TIMESTAMPING = "TIMESTAMPING"
+
+
 class SignerState(Enum):
     """Whether signatures of a certificate are accepted, whatever its revocation state."""
 
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
+    COMPROMISED = "COMPROMISED"
+
+
+class EvidenceKind(Enum):
+    """What a piece of evidence is; all are DER."""
+
+    CERTIFICATE = "CERTIFICATE"
+    REVOCATION_LIST = "REVOCATION_LIST"
+    OCSP_RESPONSE = "OCSP_RESPONSE"
+    TIMESTAMP_TOKEN = "TIMESTAMP_TOKEN"  # noqa: S105 - a kind, no secret
+
+
+class RevocationSource(Enum):
+    """Where a revocation state comes from."""
+
+    CRL = "CRL"
+    OCSP = "OCSP"
+
+
+class TimeSource(Enum):
+    """What proves the best signature time: our receipt, a time-stamp in the signature, or an earlier receipt of ours."""
+
+    RECEIVED = "RECEIVED"
+    TIMESTAMP = "TIMESTAMP"
+    CHECKPOINT = "CHECKPOINT"
 
 
 class Indication(Enum):
@@ -82,18 +112,28 @@ class CheckState(Enum):
 
 @dataclass(frozen=True)
 class Authority:
-    """A certification authority on the trust list; `fingerprint` is the SHA-256 of the DER, 64 hex digits."""
+    """A certification authority on the trust list; `fingerprint` is the SHA-256 of the DER, 64 hex digits.
+
+    The addresses are http or https URLs that an administrator registered; empty for none. Trust ends at `sunset_at`.
+    """
 
     fingerprint: str
     kind: AuthorityKind
     certificate: bytes
     created_at: datetime
     expires_at: datetime
+    purpose: AuthorityPurpose = AuthorityPurpose.SIGNING
+    revocation_list_uri: str = ""
+    ocsp_uri: str = ""
+    sunset_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class SignerCertificate:
-    """A signing certificate registered for a facility (5-character code) before its first use."""
+    """A signing certificate registered for a facility (5-character code) before its first use.
+
+    `licence` is the practitioner's, empty for a facility's. `suspended_at` and `compromised_at` are set by their states.
+    """
 
     fingerprint: str
     facility: str
@@ -101,6 +141,66 @@ class SignerCertificate:
     state: SignerState
     created_at: datetime
     expires_at: datetime
+    role: SignerRole = SignerRole.FACILITY
+    licence: str = ""
+    suspended_at: datetime | None = None
+    compromised_at: datetime | None = None
+
+    def days_left(self, now: datetime) -> int:
+        """Whole days until it expires, 0 when it has."""
+        return max((self.expires_at - now).days, 0)
+
+
+@dataclass(frozen=True)
+class WantedAuthority:
+    """An authority as an administrator asks for it; fields as of `Authority`."""
+
+    kind: AuthorityKind
+    certificate: bytes
+    purpose: AuthorityPurpose = AuthorityPurpose.SIGNING
+    revocation_list_uri: str = ""
+    ocsp_uri: str = ""
+    sunset_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class WantedSigner:
+    """A registration as an administrator asks for it; fields as of `SignerCertificate`."""
+
+    facility: str
+    certificate: bytes
+    role: SignerRole = SignerRole.FACILITY
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A public fact that verdicts rest on; `sha256` is that of the content, 64 hex digits."""
+
+    sha256: str
+    kind: EvidenceKind
+    content: bytes
+
+    @classmethod
+    def of(cls, kind: EvidenceKind, content: bytes) -> Evidence:
+        """Evidence under the hash of its content."""
+        return cls(hashlib.sha256(content).hexdigest(), kind, content)
+
+
+@dataclass(frozen=True)
+class TrustListImport:
+    """A trusted list (ETSI TS 119 612) that was verified: its scheme territory, sequence number and dates, and what it changes.
+
+    `authorities` are granted; `withdrawn` are fingerprints of authorities whose trust ends, with the time of it.
+    """
+
+    territory: str
+    sequence: int
+    issued_at: datetime
+    next_update: datetime
+    sha256: str
+    authorities: Sequence[Authority]
+    withdrawn: Mapping[str, datetime]
 
 
 @dataclass(frozen=True)
@@ -112,6 +212,11 @@ class RevocationList:
     this_update: datetime
     next_update: datetime
     der: bytes
+
+    @property
+    def evidence(self) -> Evidence:
+        """The list as evidence."""
+        return Evidence.of(EvidenceKind.REVOCATION_LIST, self.der)
 
 
 @dataclass(frozen=True)
@@ -126,24 +231,31 @@ class RevokedCertificate:
 
 @dataclass(frozen=True)
 class RevocationStatus:
-    """What is known of one certificate: the issuer's newest list and, if the certificate is on it, when it was revoked."""
+    """What one piece of evidence says of a certificate: its times, and when the certificate was revoked, if it was.
+
+    `sha256` names the evidence, `reason` is that of RFC 5280 §5.3.1.
+    """
 
     this_update: datetime
     next_update: datetime
     revoked_at: datetime | None = None
     invalid_since: datetime | None = None
+    source: RevocationSource = RevocationSource.CRL
+    sha256: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class TrustSnapshot:
     """All that a verdict needs, at one version of the trust list. `revocations` is keyed by (issuer fingerprint, serial in hex) for revoked
-    certificates, `lists` by issuer fingerprint."""
+    certificates, `lists` by issuer fingerprint, `answers` (OCSP) by (issuer fingerprint, serial in hex)."""
 
     version: int
     authorities: Sequence[Authority]
     signers: Mapping[str, SignerCertificate]
     lists: Mapping[str, RevocationStatus]
     revocations: Mapping[tuple[str, str], RevokedCertificate]
+    answers: Mapping[tuple[str, str], RevocationStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,6 +265,16 @@ class Check:
     block: BuildingBlock
     state: CheckState
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class TimestampVerdict:
+    """The verdict on one RFC 3161 token; `reason` is empty when it holds. Fingerprints and hashes are 64 hex digits."""
+
+    token_sha256: str
+    at: datetime | None = None
+    reason: str = ""
+    authority_fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +293,14 @@ class SignatureVerdict:
     claimed_at: datetime | None = None
     best_time: datetime | None = None
     revocation: RevocationStatus | None = None
+    role: SignerRole | None = None
+    licence: str = ""
+    level: SignatureLevel | None = None
+    part: str = ""
+    best_time_source: TimeSource | None = None
+    timestamps: Sequence[TimestampVerdict] = ()
+    grace_period_end: datetime | None = None
+    evidence: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +314,9 @@ class Verdict:
     control_time: datetime
     trust_version: int
     acceptable: bool
+    policy_version: str = ""
+    requirements: Sequence[Check] = ()
+    grace_period_end: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from services.signing.model import (
     Authority,
     Checkpoint,
     CheckpointTimestamp,
+    Evidence,
     RevocationList,
+    RevocationStatus,
     RevokedCertificate,
     SignerCertificate,
+    TrustListImport,
     TrustSnapshot,
     WitnessCosignature,
 )
@@ -39,11 +42,37 @@ class TrustStore(Protocol):
     async def signers(self, facility: str, after: str, limit: int) -> Sequence[SignerCertificate]:
         """Signer certificates of a facility (of all when empty) with a fingerprint after `after`, in order."""
 
-    async def suspend_signer(self, fingerprint: str) -> SignerCertificate | None:
-        """Suspends a certificate; None when there is none."""
+    async def suspend_signer(self, fingerprint: str, at: datetime) -> SignerCertificate | None:
+        """Suspends a certificate; one that is not ACTIVE stays as it is. None when there is none."""
+
+    async def compromise_signer(self, fingerprint: str, since: datetime) -> SignerCertificate | None:
+        """Marks a key compromised; the earliest time that was reported counts. None when there is none."""
+
+    async def expiring_signers(self, before: datetime) -> Sequence[SignerCertificate]:
+        """Registrations that are not suspended and expire before a time, soonest first, at most 10,000."""
 
     async def replace_revocations(self, revocation_list: RevocationList, entries: Sequence[RevokedCertificate]) -> bool:
-        """Puts a list in the place of an older one of the same issuer; False when the one at hand has a number at least as high."""
+        """Puts a list in the place of an older one of the same issuer and keeps its bytes as evidence; False when the one at hand has a
+        number at least as high."""
+
+    async def keep_answer(self, issuer: str, serial: str, status: RevocationStatus, evidence: Evidence) -> bool:
+        """Keeps an OCSP answer for a certificate and its bytes as evidence; False when the one at hand is at least as new."""
+
+    async def import_trust_list(self, wanted: TrustListImport) -> bool:
+        """Grants and withdraws authorities in one change; False when the list at hand of that territory is newer."""
+
+
+class EvidenceStore(Protocol):
+    """Evidence by the hash of its content, append-only."""
+
+    async def add(self, evidence: Sequence[Evidence]) -> None:
+        """Keeps evidence; what is there stays."""
+
+    async def sizes(self, hashes: Sequence[str]) -> Mapping[str, int]:
+        """Bytes of each piece that is at hand."""
+
+    async def get(self, hashes: Sequence[str]) -> Sequence[Evidence]:
+        """The pieces that are at hand."""
 
 
 class LogStore(Protocol):

@@ -34,6 +34,10 @@ authority = Table(
     Column("certificate", LargeBinary, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("expires_at", TIME, nullable=False),
+    Column("purpose", String(16), nullable=False),
+    Column("revocation_list_uri", String(512), nullable=False),
+    Column("ocsp_uri", String(512), nullable=False),
+    Column("sunset_at", TIME),
 )
 
 signer_certificate = Table(
@@ -45,6 +49,10 @@ signer_certificate = Table(
     Column("state", String(16), nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("expires_at", TIME, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("licence", String(64), nullable=False),
+    Column("suspended_at", TIME),
+    Column("compromised_at", TIME),
     Index("ix_signer_certificate_facility", "facility", "fingerprint"),
 )
 
@@ -56,7 +64,7 @@ revocation_list = Table(
     Column("number", String(40), nullable=False),
     Column("this_update", TIME, nullable=False),
     Column("next_update", TIME, nullable=False),
-    Column("der", LargeBinary, nullable=False),
+    Column("sha256", String(64), nullable=False),
 )
 
 revoked_certificate = Table(
@@ -68,6 +76,37 @@ revoked_certificate = Table(
     Column("reason", String(32), nullable=False),
     Column("invalid_since", TIME),
     ForeignKeyConstraint(["issuer"], ["revocation_list.issuer"]),
+)
+
+ocsp_answer = Table(
+    "ocsp_answer",
+    METADATA,
+    Column("issuer", String(64), primary_key=True),
+    Column("serial", String(40), primary_key=True),
+    Column("this_update", TIME, nullable=False),
+    Column("next_update", TIME, nullable=False),
+    Column("revoked_at", TIME),
+    Column("reason", String(32), nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+
+# Content-addressed and append-only: what a verdict rests on stays for as long as the verdict.
+evidence = Table(
+    "evidence",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+trust_list = Table(
+    "trust_list",
+    METADATA,
+    Column("territory", String(16), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("issued_at", TIME, nullable=False),
+    Column("next_update", TIME, nullable=False),
+    Column("sha256", String(64), nullable=False),
 )
 
 log_state = Table(

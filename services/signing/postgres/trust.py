@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,16 +14,21 @@ from services.chassis.database import Database
 from services.signing.model import (
     Authority,
     AuthorityKind,
+    AuthorityPurpose,
+    Evidence,
     RevocationList,
     RevocationStatus,
     RevokedCertificate,
     SignerCertificate,
+    SignerRole,
     SignerState,
+    TrustListImport,
     TrustSnapshot,
 )
-from services.signing.schema import authority, revocation_list, revoked_certificate, signer_certificate, trust_state
+from services.signing.postgres.revocation import keep_answer, raise_version, replace_revocations, revocations
+from services.signing.schema import authority, signer_certificate, trust_list, trust_state
 
-_REVOKED_CHUNK = 1000
+_MOST_EXPIRING = 10_000
 
 
 class PostgresTrustStore:
@@ -47,18 +53,9 @@ class PostgresTrustStore:
             version = (await connection.execute(select(trust_state.c.version).with_for_update(read=True))).scalar_one()
             authorities = [_authority(row) for row in (await connection.execute(select(authority))).mappings()]
             signers = [_signer(row) for row in (await connection.execute(select(signer_certificate))).mappings()]
-            lists = {
-                row.issuer: RevocationStatus(row.this_update, row.next_update)
-                for row in await connection.execute(
-                    select(revocation_list.c.issuer, revocation_list.c.this_update, revocation_list.c.next_update)
-                )
-            }
-            revoked = {
-                (row.issuer, row.serial): RevokedCertificate(row.serial, row.revoked_at, row.reason, row.invalid_since)
-                for row in await connection.execute(select(revoked_certificate))
-            }
+            lists, revoked, answers = await revocations(connection)
             return TrustSnapshot(
-                int(version), authorities, {signer.fingerprint: signer for signer in signers}, lists, revoked
+                int(version), authorities, {signer.fingerprint: signer for signer in signers}, lists, revoked, answers
             )
 
         return await self._database.write(work)
@@ -69,18 +66,12 @@ class PostgresTrustStore:
         async def work(connection: AsyncConnection) -> Authority:
             added = await connection.execute(
                 upsert(authority)
-                .values(
-                    fingerprint=authority_.fingerprint,
-                    kind=authority_.kind.value,
-                    certificate=authority_.certificate,
-                    created_at=authority_.created_at,
-                    expires_at=authority_.expires_at,
-                )
+                .values(_authority_row(authority_))
                 .on_conflict_do_nothing()
                 .returning(authority.c.fingerprint)
             )
             if added.scalar_one_or_none() is not None:
-                await _raise_version(connection)
+                await raise_version(connection)
             found = await connection.execute(select(authority).where(authority.c.fingerprint == authority_.fingerprint))
             return _authority(found.mappings().one())
 
@@ -110,12 +101,16 @@ class PostgresTrustStore:
                     state=signer.state.value,
                     created_at=signer.created_at,
                     expires_at=signer.expires_at,
+                    role=signer.role.value,
+                    licence=signer.licence,
+                    suspended_at=signer.suspended_at,
+                    compromised_at=signer.compromised_at,
                 )
                 .on_conflict_do_nothing()
                 .returning(signer_certificate.c.fingerprint)
             )
             if added.scalar_one_or_none() is not None:
-                await _raise_version(connection)
+                await raise_version(connection)
             wanted = select(signer_certificate).where(signer_certificate.c.fingerprint == signer.fingerprint)
             return _signer((await connection.execute(wanted)).mappings().one())
 
@@ -133,66 +128,113 @@ class PostgresTrustStore:
 
         return await self._database.read(work)
 
-    async def suspend_signer(self, fingerprint: str) -> SignerCertificate | None:
-        """Suspends a certificate."""
+    async def suspend_signer(self, fingerprint: str, at: datetime) -> SignerCertificate | None:
+        """Suspends an active certificate."""
+        active = signer_certificate.c.state == SignerState.ACTIVE.value
+        return await self._change_signer(fingerprint, active, state=SignerState.SUSPENDED.value, suspended_at=at)
 
-        async def work(connection: AsyncConnection) -> SignerCertificate | None:
-            changed = await connection.execute(
-                update(signer_certificate)
-                .where(signer_certificate.c.fingerprint == fingerprint)
-                .values(state=SignerState.SUSPENDED.value)
-                .returning(*signer_certificate.c)
+    async def compromise_signer(self, fingerprint: str, since: datetime) -> SignerCertificate | None:
+        """Marks a key compromised since the earliest time reported."""
+        known = signer_certificate.c.compromised_at
+        earlier = or_(known.is_(None), known > since)
+        return await self._change_signer(
+            fingerprint, earlier, state=SignerState.COMPROMISED.value, compromised_at=since
+        )
+
+    async def expiring_signers(self, before: datetime) -> Sequence[SignerCertificate]:
+        """Active registrations that expire before a time."""
+
+        async def work(connection: AsyncConnection) -> Sequence[SignerCertificate]:
+            wanted = (
+                select(signer_certificate)
+                .where(signer_certificate.c.expires_at < before, signer_certificate.c.state == SignerState.ACTIVE.value)
+                .order_by(signer_certificate.c.expires_at, signer_certificate.c.fingerprint)
+                .limit(_MOST_EXPIRING)
             )
-            row = changed.mappings().one_or_none()
-            if row is None:
-                return None
-            await _raise_version(connection)
-            return _signer(row)
+            return [_signer(row) for row in (await connection.execute(wanted)).mappings()]
 
-        return await self._database.write(work)
+        return await self._database.read(work)
 
     async def replace_revocations(self, new: RevocationList, entries: Sequence[RevokedCertificate]) -> bool:
         """Puts a list in the place of an older one of the same issuer."""
-        number = f"{new.number:040x}"
-        row = {
-            "number": number,
-            "this_update": new.this_update,
-            "next_update": new.next_update,
-            "der": new.der,
-        }
+        return await self._database.write(lambda connection: replace_revocations(connection, new, entries))
+
+    async def keep_answer(self, issuer: str, serial: str, status: RevocationStatus, kept: Evidence) -> bool:
+        """Keeps an OCSP answer."""
+        return await self._database.write(lambda connection: keep_answer(connection, issuer, serial, status, kept))
+
+    async def import_trust_list(self, wanted: TrustListImport) -> bool:
+        """Grants and withdraws authorities."""
 
         async def work(connection: AsyncConnection) -> bool:
-            statement = upsert(revocation_list).values(issuer=new.issuer, **row)
-            replaced = await connection.execute(
+            row = {
+                "sequence": wanted.sequence,
+                "issued_at": wanted.issued_at,
+                "next_update": wanted.next_update,
+                "sha256": wanted.sha256,
+            }
+            statement = upsert(trust_list).values(territory=wanted.territory, **row)
+            taken = await connection.execute(
                 statement.on_conflict_do_update(
-                    index_elements=[revocation_list.c.issuer], set_=row, where=revocation_list.c.number < number
-                ).returning(revocation_list.c.issuer)
+                    index_elements=[trust_list.c.territory],
+                    set_=row,
+                    # The same list again is the same import; another one of that number is not.
+                    where=or_(
+                        trust_list.c.sequence < wanted.sequence,
+                        and_(trust_list.c.sequence == wanted.sequence, trust_list.c.sha256 == wanted.sha256),
+                    ),
+                ).returning(trust_list.c.territory)
             )
-            if replaced.scalar_one_or_none() is None:
+            if taken.scalar_one_or_none() is None:
                 return False
-            await connection.execute(delete(revoked_certificate).where(revoked_certificate.c.issuer == new.issuer))
-            for start in range(0, len(entries), _REVOKED_CHUNK):
+            for granted in wanted.authorities:
                 await connection.execute(
-                    insert(revoked_certificate),
-                    [
-                        {
-                            "issuer": new.issuer,
-                            "serial": entry.serial,
-                            "revoked_at": entry.revoked_at,
-                            "reason": entry.reason,
-                            "invalid_since": entry.invalid_since,
-                        }
-                        for entry in entries[start : start + _REVOKED_CHUNK]
-                    ],
+                    upsert(authority)
+                    .values(_authority_row(granted))
+                    .on_conflict_do_update(
+                        index_elements=[authority.c.fingerprint], set_={"sunset_at": granted.sunset_at}
+                    )
                 )
-            await _raise_version(connection)
+            for fingerprint, at in wanted.withdrawn.items():
+                await connection.execute(
+                    update(authority).where(authority.c.fingerprint == fingerprint).values(sunset_at=at)
+                )
+            await raise_version(connection)
             return True
 
         return await self._database.write(work)
 
+    async def _change_signer(
+        self, fingerprint: str, when: ColumnElement[bool], **values: object
+    ) -> SignerCertificate | None:
+        async def work(connection: AsyncConnection) -> SignerCertificate | None:
+            named = signer_certificate.c.fingerprint == fingerprint
+            changed = await connection.execute(
+                update(signer_certificate)
+                .where(named, when)
+                .values(**values)
+                .returning(signer_certificate.c.fingerprint)
+            )
+            if changed.scalar_one_or_none() is not None:
+                await raise_version(connection)
+            found = (await connection.execute(select(signer_certificate).where(named))).mappings().one_or_none()
+            return None if found is None else _signer(found)
 
-async def _raise_version(connection: AsyncConnection) -> None:
-    await connection.execute(update(trust_state).values(version=trust_state.c.version + 1))
+        return await self._database.write(work)
+
+
+def _authority_row(wanted: Authority) -> dict[str, Any]:
+    return {
+        "fingerprint": wanted.fingerprint,
+        "kind": wanted.kind.value,
+        "certificate": wanted.certificate,
+        "created_at": wanted.created_at,
+        "expires_at": wanted.expires_at,
+        "purpose": wanted.purpose.value,
+        "revocation_list_uri": wanted.revocation_list_uri,
+        "ocsp_uri": wanted.ocsp_uri,
+        "sunset_at": wanted.sunset_at,
+    }
 
 
 def _authority(found: Mapping[Any, Any]) -> Authority:
@@ -202,6 +244,10 @@ def _authority(found: Mapping[Any, Any]) -> Authority:
         found["certificate"],
         found["created_at"],
         found["expires_at"],
+        AuthorityPurpose(found["purpose"]),
+        found["revocation_list_uri"],
+        found["ocsp_uri"],
+        found["sunset_at"],
     )
 
 
@@ -213,4 +259,8 @@ def _signer(found: Mapping[Any, Any]) -> SignerCertificate:
         SignerState(found["state"]),
         found["created_at"],
         found["expires_at"],
+        SignerRole(found["role"]),
+        found["licence"],
+        found["suspended_at"],
+        found["compromised_at"],
     )

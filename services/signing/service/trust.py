@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
 
 from cryptography import x509
 
@@ -25,15 +27,22 @@ from services.signing.formats.facts import Finding, SubIndication
 from services.signing.model import (
     Authority,
     AuthorityKind,
+    AuthorityPurpose,
     RevocationList,
     RevokedCertificate,
     SignerCertificate,
+    SignerRole,
     SignerState,
     TrustSnapshot,
+    WantedAuthority,
+    WantedSigner,
 )
 from services.signing.ports import TrustStore
 
 _PAGE = "trust"
+_FACILITY = "signer_certificate.facility"
+_LONGEST_LICENCE = 64
+_LONGEST_ADDRESS = 512
 LARGEST_LIST = 16 * 1024 * 1024
 _ERRORS: dict[SubIndication, type[DomainError]] = {
     SubIndication.NO_SIGNING_CERTIFICATE_FOUND: CertificateUnreadable,
@@ -49,23 +58,44 @@ class TrustService:
         self._store = store
         self._clock = clock
 
-    async def add_authority(self, kind: AuthorityKind, der: bytes) -> Authority:
-        """Puts an authority on the list; an intermediate needs a registered root above it."""
+    async def add_authority(self, wanted: WantedAuthority) -> Authority:
+        """Puts an authority on the list; an intermediate needs a registered root of the same purpose above it."""
         now = self._clock()
+        wrong = [
+            FieldViolation(f"trust_anchor.{field}", "an http or https URL of at most 512 characters", "ADDRESS_INVALID")
+            for field, address in (
+                ("revocation_list_uri", wanted.revocation_list_uri),
+                ("ocsp_uri", wanted.ocsp_uri),
+            )
+            if address and not _address(address)
+        ]
+        if wrong:
+            raise InvalidArgument.of(*wrong)
         try:
-            certificate = certificates.load(der)
+            certificate = certificates.load(wanted.certificate)
             if not certificates.is_authority(certificate):
                 raise CertificateNotAuthority("the certificate is not a certification authority")
             certificates.check_algorithms(certificate)
             certificates.check_time(certificate, now)
-            if kind is AuthorityKind.INTERMEDIATE:
-                certificates.find_path(certificate, *_parsed(await self._store.snapshot()), now)
+            if wanted.kind is AuthorityKind.INTERMEDIATE:
+                snapshot = await self._store.snapshot()
+                certificates.find_path(certificate, *_parsed(snapshot, wanted.purpose), now)
             elif certificate.subject != certificate.issuer:
                 raise CertificateNotAuthority("a root is issued by itself")
         except Finding as finding:
             raise _error(finding, "trust_anchor.certificate") from finding
-        fingerprint = certificates.fingerprint(certificate)
-        return await self._store.add_authority(Authority(fingerprint, kind, der, now, certificate.not_valid_after_utc))
+        authority = Authority(
+            fingerprint=certificates.fingerprint(certificate),
+            kind=wanted.kind,
+            certificate=wanted.certificate,
+            created_at=now,
+            expires_at=certificate.not_valid_after_utc,
+            purpose=wanted.purpose,
+            revocation_list_uri=wanted.revocation_list_uri,
+            ocsp_uri=wanted.ocsp_uri,
+            sunset_at=wanted.sunset_at,
+        )
+        return await self._store.add_authority(authority)
 
     async def authorities(self, page_size: int, page_token: str) -> tuple[Sequence[Authority], str]:
         """A page of authorities and the token of the next."""
@@ -75,32 +105,40 @@ class TrustService:
         token = encode_token((found[limit - 1].fingerprint,), _PAGE) if len(found) > limit else ""
         return found[:limit], token
 
-    async def register_signer(self, facility: str, der: bytes) -> SignerCertificate:
-        """Registers a facility's certificate, which must be trusted and valid now."""
-        if len(facility) != 5 or not facility.isascii() or not facility.isalnum():
-            raise InvalidArgument.of(
-                FieldViolation("signer_certificate.facility", "a facility code of 5 characters", "FACILITY_INVALID")
-            )
+    async def register_signer(self, wanted: WantedSigner) -> SignerCertificate:
+        """Registers a certificate for a facility or for a practitioner there; it must be trusted and valid now."""
+        wrong = []
+        if len(wanted.facility) != 5 or not wanted.facility.isascii() or not wanted.facility.isalnum():
+            wrong.append(FieldViolation(_FACILITY, "a facility code of 5 characters", "FACILITY_INVALID"))
+        practitioner = wanted.role is SignerRole.PRACTITIONER
+        if practitioner != bool(wanted.licence) or len(wanted.licence) > _LONGEST_LICENCE:
+            text = f"1 to {_LONGEST_LICENCE} characters for a practitioner, empty for a facility"
+            wrong.append(FieldViolation("signer_certificate.practitioner_licence", text, "LICENCE_INVALID"))
+        if wrong:
+            raise InvalidArgument.of(*wrong)
         now = self._clock()
         try:
-            certificate = certificates.load(der)
+            certificate = certificates.load(wanted.certificate)
             certificates.check_algorithms(certificate)
             certificates.check_purpose(certificate)
             certificates.check_time(certificate, now)
-            certificates.find_path(certificate, *_parsed(await self._store.snapshot()), now)
+            snapshot = await self._store.snapshot()
+            certificates.find_path(certificate, *_parsed(snapshot, AuthorityPurpose.SIGNING), now)
         except Finding as finding:
             raise _error(finding, "signer_certificate.certificate") from finding
-        wanted = SignerCertificate(
+        registration = SignerCertificate(
             certificates.fingerprint(certificate),
-            facility,
-            der,
+            wanted.facility,
+            wanted.certificate,
             SignerState.ACTIVE,
             now,
             certificate.not_valid_after_utc,
+            wanted.role,
+            wanted.licence,
         )
-        kept = await self._store.add_signer(wanted)
-        if kept.facility != facility:
-            raise SignerCertificateExists("the certificate is registered for another facility")
+        kept = await self._store.add_signer(registration)
+        if (kept.facility, kept.role, kept.licence) != (wanted.facility, wanted.role, wanted.licence):
+            raise SignerCertificateExists("the certificate is registered for another facility or practitioner")
         return kept
 
     async def signers(
@@ -116,11 +154,13 @@ class TrustService:
 
     async def suspend_signer(self, name: str) -> SignerCertificate:
         """Suspends a certificate at once; suspending twice is the same."""
-        collection, _, fingerprint = name.partition("/")
-        found = await self._store.suspend_signer(fingerprint) if collection == "signerCertificates" else None
-        if found is None:
-            raise SignerCertificateNotFound("no such certificate")
-        return found
+        return _found(await self._store.suspend_signer(_fingerprint(name), self._clock()))
+
+    async def report_compromise(self, name: str, since: datetime) -> SignerCertificate:
+        """Marks a key compromised since a time, which is not in the future; of several reports the earliest time counts."""
+        if since > self._clock():
+            raise InvalidArgument.of(FieldViolation("compromise_time", "not in the future", "TIME_IN_FUTURE"))
+        return _found(await self._store.compromise_signer(_fingerprint(name), since))
 
     async def import_revocations(self, der: bytes) -> tuple[RevocationList, int]:
         """Imports a CRL; its signature is checked against the registered authorities before anything of it is believed."""
@@ -154,8 +194,34 @@ class TrustService:
         return None
 
 
-def _parsed(snapshot: TrustSnapshot) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
-    loaded = [(one.kind, x509.load_der_x509_certificate(one.certificate)) for one in snapshot.authorities]
+def _fingerprint(name: str) -> str:
+    collection, _, fingerprint = name.partition("/")
+    return fingerprint if collection == "signerCertificates" else ""
+
+
+def _found(signer: SignerCertificate | None) -> SignerCertificate:
+    if signer is None:
+        raise SignerCertificateNotFound("no such certificate")
+    return signer
+
+
+def _address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return named and parts.scheme in ("http", "https") and len(text) <= _LONGEST_ADDRESS and parts.username is None
+
+
+def _parsed(
+    snapshot: TrustSnapshot, purpose: AuthorityPurpose
+) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
+    loaded = [
+        (one.kind, x509.load_der_x509_certificate(one.certificate))
+        for one in snapshot.authorities
+        if one.purpose is purpose
+    ]
     roots = [certificate for kind, certificate in loaded if kind is AuthorityKind.ROOT]
     return roots, [certificate for kind, certificate in loaded if kind is AuthorityKind.INTERMEDIATE]
 

@@ -9,7 +9,9 @@ from datetime import timedelta
 
 from cryptography import x509
 
+from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
+from services.chassis.principal import Principal
 from services.signing import certificates
 from services.signing.certificates import Path, PathCache
 from services.signing.formats.cms import verify_cms
@@ -25,13 +27,17 @@ from services.signing.model import (
     SignatureFormat,
     SignatureVerdict,
     SignedDocument,
+    SignerRole,
     SignerState,
+    TimeSource,
     TrustSnapshot,
     Verdict,
     acceptable,
     worst,
 )
+from services.signing.policy import SignaturePolicy
 from services.signing.ports import TrustStore
+from services.signing.service.evidence import EvidenceService
 
 LARGEST_BATCH = 200
 MOST_SIGNATURES = 8
@@ -62,8 +68,11 @@ class _Trust:
 class VerificationService:
     """Judges batches. The trust list is held parsed and read anew whenever its version has moved, so a suspension holds at once."""
 
-    def __init__(self, store: TrustStore) -> None:
+    def __init__(self, store: TrustStore, evidence: EvidenceService, policy: SignaturePolicy, clock: Clock) -> None:
         self._store = store
+        self._evidence = evidence
+        self._policy = policy
+        self._clock = clock
         self._trust: _Trust | None = None
         self._paths = PathCache()
 
@@ -75,6 +84,10 @@ class VerificationService:
             )
         trust = await self._current()
         return await asyncio.to_thread(lambda: [self._judge(document, trust) for document in documents])
+
+    async def validate(self, principal: Principal, document: SignedDocument) -> Verdict:
+        """The verdict on one file that someone holds."""
+        return (await self.judge([document]))[0]
 
     async def _current(self) -> _Trust:
         version = await self._store.version()
@@ -100,6 +113,7 @@ class VerificationService:
             control_time=document.received_at,
             trust_version=trust.snapshot.version,
             acceptable=acceptable(decisive),
+            policy_version=self._policy.version,
         )
 
     def _signature(self, document: SignedDocument, detached: bytes | None, trust: _Trust) -> SignatureVerdict:
@@ -214,6 +228,9 @@ def _verdict(
         algorithm=facts.algorithm if facts else "",
         claimed_at=facts.claimed_signing_time if facts else None,
         best_time=document.received_at if facts else None,
+        best_time_source=TimeSource.RECEIVED if facts else None,
+        level=facts.level if facts else None,
+        role=SignerRole.FACILITY,
         revocation=revocation,
     )
 

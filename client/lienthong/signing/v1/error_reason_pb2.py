@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'lienthong/signing/v1/error_reason.proto\x12\x14lienthong.signing.v1*\xd1\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\'\n#ERROR_REASON_CERTIFICATE_UNREADABLE\x10\x01\x12*\n&ERROR_REASON_CERTIFICATE_NOT_AUTHORITY\x10\x02\x12&\n\"ERROR_REASON_CERTIFICATE_UNTRUSTED\x10\x03\x12*\n&ERROR_REASON_CERTIFICATE_OUT_OF_BOUNDS\x10\x04\x12&\n\"ERROR_REASON_CERTIFICATE_ALGORITHM\x10\x05\x12*\n&ERROR_REASON_SIGNER_CERTIFICATE_EXISTS\x10\x06\x12-\n)ERROR_REASON_SIGNER_CERTIFICATE_NOT_FOUND\x10\x07\x12(\n$ERROR_REASON_REVOCATION_LIST_REFUSED\x10\x08\x12\'\n#ERROR_REASON_TREE_SIZE_OUT_OF_RANGE\x10\t\x12%\n!ERROR_REASON_CHECKPOINT_NOT_FOUND\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'lienthong/signing/v1/error_reason.proto\x12\x14lienthong.signing.v1*\xf6\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\'\n#ERROR_REASON_CERTIFICATE_UNREADABLE\x10\x01\x12*\n&ERROR_REASON_CERTIFICATE_NOT_AUTHORITY\x10\x02\x12&\n\"ERROR_REASON_CERTIFICATE_UNTRUSTED\x10\x03\x12*\n&ERROR_REASON_CERTIFICATE_OUT_OF_BOUNDS\x10\x04\x12&\n\"ERROR_REASON_CERTIFICATE_ALGORITHM\x10\x05\x12*\n&ERROR_REASON_SIGNER_CERTIFICATE_EXISTS\x10\x06\x12-\n)ERROR_REASON_SIGNER_CERTIFICATE_NOT_FOUND\x10\x07\x12(\n$ERROR_REASON_REVOCATION_LIST_REFUSED\x10\x08\x12\'\n#ERROR_REASON_TREE_SIZE_OUT_OF_RANGE\x10\t\x12%\n!ERROR_REASON_CHECKPOINT_NOT_FOUND\x10\n\x12#\n\x1f\x45RROR_REASON_TRUST_LIST_REFUSED\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.signing.v1.error_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=66
-  _globals['_ERRORREASON']._serialized_end=531
+  _globals['_ERRORREASON']._serialized_end=568
 # @@protoc_insertion_point(module_scope)

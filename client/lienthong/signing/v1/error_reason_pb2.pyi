@@ -44,6 +44,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """A size or index beyond the newest checkpoint."""
     ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 10
     """No checkpoint is published yet."""
+    ERROR_REASON_TRUST_LIST_REFUSED: _ErrorReason.ValueType  # 11
+    """The trusted list is unreadable, not signed by a registered scheme operator, out of its time, or older than the one at hand."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `signing.lienthong.vn`; the reason on the wire is the value's name
@@ -72,3 +74,5 @@ ERROR_REASON_TREE_SIZE_OUT_OF_RANGE: ErrorReason.ValueType  # 9
 """A size or index beyond the newest checkpoint."""
 ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 10
 """No checkpoint is published yet."""
+ERROR_REASON_TRUST_LIST_REFUSED: ErrorReason.ValueType  # 11
+"""The trusted list is unreadable, not signed by a registered scheme operator, out of its time, or older than the one at hand."""

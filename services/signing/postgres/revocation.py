@@ -1,0 +1,117 @@
+"""Revocation on PostgreSQL: lists exploded into rows, OCSP answers, and the bytes of both as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.signing.model import (
+    Evidence,
+    RevocationList,
+    RevocationSource,
+    RevocationStatus,
+    RevokedCertificate,
+)
+from services.signing.postgres.evidence import add_evidence
+from services.signing.schema import ocsp_answer, revocation_list, revoked_certificate, trust_state
+
+_CHUNK = 1000
+Serials = tuple[str, str]
+"""Fingerprint of the issuer and serial number, both hex."""
+
+
+async def raise_version(connection: AsyncConnection) -> None:
+    """Makes every reader of the trust list read it anew."""
+    await connection.execute(update(trust_state).values(version=trust_state.c.version + 1))
+
+
+async def revocations(
+    connection: AsyncConnection,
+) -> tuple[Mapping[str, RevocationStatus], Mapping[Serials, RevokedCertificate], Mapping[Serials, RevocationStatus]]:
+    """The lists by issuer, the revoked certificates, and the OCSP answers."""
+    lists = {
+        row.issuer: RevocationStatus(row.this_update, row.next_update, sha256=row.sha256)
+        for row in await connection.execute(select(revocation_list))
+    }
+    revoked = {
+        (row.issuer, row.serial): RevokedCertificate(row.serial, row.revoked_at, row.reason, row.invalid_since)
+        for row in await connection.execute(select(revoked_certificate))
+    }
+    answers = {
+        (row.issuer, row.serial): RevocationStatus(
+            row.this_update,
+            row.next_update,
+            row.revoked_at,
+            source=RevocationSource.OCSP,
+            sha256=row.sha256,
+            reason=row.reason,
+        )
+        for row in await connection.execute(select(ocsp_answer))
+    }
+    return lists, revoked, answers
+
+
+async def replace_revocations(
+    connection: AsyncConnection, new: RevocationList, entries: Sequence[RevokedCertificate]
+) -> bool:
+    """Puts a list in the place of one with a lower number; False when there is none."""
+    number = f"{new.number:040x}"
+    kept = new.evidence
+    row = {"number": number, "this_update": new.this_update, "next_update": new.next_update, "sha256": kept.sha256}
+    statement = upsert(revocation_list).values(issuer=new.issuer, **row)
+    replaced = await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[revocation_list.c.issuer], set_=row, where=revocation_list.c.number < number
+        ).returning(revocation_list.c.issuer)
+    )
+    if replaced.scalar_one_or_none() is None:
+        return False
+    await add_evidence(connection, [kept])
+    await connection.execute(delete(revoked_certificate).where(revoked_certificate.c.issuer == new.issuer))
+    for start in range(0, len(entries), _CHUNK):
+        await connection.execute(
+            insert(revoked_certificate),
+            [
+                {
+                    "issuer": new.issuer,
+                    "serial": entry.serial,
+                    "revoked_at": entry.revoked_at,
+                    "reason": entry.reason,
+                    "invalid_since": entry.invalid_since,
+                }
+                for entry in entries[start : start + _CHUNK]
+            ],
+        )
+    await raise_version(connection)
+    return True
+
+
+async def keep_answer(
+    connection: AsyncConnection, issuer: str, serial: str, status: RevocationStatus, kept: Evidence
+) -> bool:
+    """Puts an OCSP answer in the place of an older one. A certificate that was revoked stays so, except from a hold."""
+    row = {
+        "this_update": status.this_update,
+        "next_update": status.next_update,
+        "revoked_at": status.revoked_at,
+        "reason": status.reason,
+        "sha256": kept.sha256,
+    }
+    statement = upsert(ocsp_answer).values(issuer=issuer, serial=serial, **row)
+    held = or_(ocsp_answer.c.revoked_at.is_(None), ocsp_answer.c.reason == "certificateHold")
+    newer = ocsp_answer.c.this_update < status.this_update
+    taken = await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[ocsp_answer.c.issuer, ocsp_answer.c.serial],
+            set_=row,
+            where=newer if status.revoked_at is not None else newer & held,
+        ).returning(ocsp_answer.c.serial)
+    )
+    if taken.scalar_one_or_none() is None:
+        return False
+    await add_evidence(connection, [kept])
+    await raise_version(connection)
+    return True
