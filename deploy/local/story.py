@@ -107,8 +107,9 @@ def tell(endpoints: dict[str, Any], folder: Path) -> None:
     trace = _submission(teller, path, signed / path.name, path.stem)
     document = _consent_and_read(teller, person, signed / path.name)
     _referral(teller)
-    _ledger_and_revocation(teller, person, document)
+    read = _ledger_and_revocation(teller, person, document)
     teller.step("an operator opens the submission's trace", lambda: _trace(endpoints, trace))
+    teller.step("and that of the doctor's read, found by the ledger line", lambda: _trace(endpoints, read))
 
 
 def _submission(teller: Teller, path: Path, signed: Path, document_id: str) -> str:
@@ -238,7 +239,9 @@ def _referral(teller: Teller) -> None:
     teller.step("the person arrives", lambda: accepted("arrive"))
 
 
-def _ledger_and_revocation(teller: Teller, person: dict[str, Any], document: str) -> None:
+def _ledger_and_revocation(teller: Teller, person: dict[str, Any], document: str) -> str:
+    found: dict[str, str] = {}
+
     def ledger() -> str:
         with teller.citizen(person) as channel:
             stub: Any = access_ledger_service_pb2_grpc.AccessLedgerServiceStub(channel)
@@ -246,6 +249,7 @@ def _ledger_and_revocation(teller: Teller, person: dict[str, Any], document: str
             lines = stub.ListAccesses(request, timeout=_SECONDS).accesses
         effects = [("permitted" if line.effect == 1 else "refused") for line in lines]
         licences = {line.practitioner_licence for line in lines if line.practitioner_licence}
+        found["trace"] = next(line.trace_id for line in lines if line.practitioner_licence)
         return f"{len(lines)} lines: {effects.count('permitted')} permitted, {effects.count('refused')} refused; doctors {sorted(licences)}"
 
     def revoke() -> str:
@@ -270,6 +274,7 @@ def _ledger_and_revocation(teller: Teller, person: dict[str, Any], document: str
     teller.step("the citizen sees who looked", ledger)
     teller.step("the citizen withdraws consent", revoke)
     teller.step("hospital B tries to read again", refused)
+    return found["trace"]
 
 
 def _trace(endpoints: dict[str, Any], trace: str) -> str:

@@ -21,7 +21,7 @@ def test_the_story_is_told_to_its_end(stack: LocalStack, folder: Path, capsys: p
     tell(stack.endpoints, folder)
     told = capsys.readouterr().out
     assert "equal to what hospital A signed" in told
-    for role in ("identity", "records", "signing", "referrals"):
+    for role in ("identity", "records", "signing", "referrals", "consent"):
         assert f"      {role}: " in told, f"no span of {role} in the trace"
 
 

@@ -102,6 +102,7 @@ _CLASSES: Mapping[grpc.StatusCode, type[LienthongError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.INTERNAL: Internal,
 }
+_TOO_LARGE = "CLIENT: Sent message larger than max"
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -143,4 +144,7 @@ def from_rpc_error(error: grpc.RpcError) -> LienthongError:
                 break
             if status.code == code.value[0]:
                 return from_status(status, trace_id)
-    return _CLASSES.get(code, LienthongError)(code=code, message=error.details() or "", trace_id=trace_id)
+    text = error.details() or ""
+    # gRPC refuses a message over the channel's limit before it is sent, in words only.
+    reason = "REQUEST_TOO_LARGE" if text.startswith(_TOO_LARGE) else ""
+    return _CLASSES.get(code, LienthongError)(code=code, message=text, reason=reason, trace_id=trace_id)
