@@ -77,6 +77,8 @@ def verify(session: Session, file: Path, document: Path | None, policy: Path | N
         report = verify_receipt(
             Receipt.from_json(file.read_text("utf-8")), trust, document=document.read_bytes() if document else None
         )
-    except (ReceiptError, PolicyInvalid) as error:
-        raise click.ClickException(f"{type(error).__name__}: {error}") from error
+    except ReceiptError as error:
+        raise click.ClickException(f"{error.reason}: {error}") from error
+    except PolicyInvalid as error:
+        raise click.ClickException(f"POLICY_INVALID: {error}") from error
     click.echo(str(report))

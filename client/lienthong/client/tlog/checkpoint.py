@@ -107,19 +107,25 @@ class Cosigner:
 
     def cosign(self, note: str, at: datetime) -> str:
         """Adds a cosignature with the given time to a signed checkpoint."""
-        parsed, seconds = SignedNote.parse(note), int(at.timestamp())
-        value = seconds.to_bytes(8, "big") + self._key.sign(cosigned_message(parsed.text, seconds))
-        return note + NoteSignature(self.verifier_key.name, self.verifier_key.key_id, value).encode()
+        return note + self.signature(SignedNote.parse(note).text, at).encode()
+
+    def signature(self, text: str, at: datetime) -> NoteSignature:
+        """The cosignature of a checkpoint's text (whole seconds of `at`)."""
+        seconds = int(at.timestamp())
+        value = seconds.to_bytes(8, "big") + self._key.sign(cosigned_message(text, seconds))
+        return NoteSignature(self.verifier_key.name, self.verifier_key.key_id, value)
 
 
 def cosignatures(opened: OpenedNote, witnesses: Iterable[VerifierKey]) -> list[Cosignature]:
-    """The cosignatures of known witnesses; raises NoteSignatureInvalid when one of them is wrong."""
+    """The cosignatures of known witnesses; raises NoteSignatureInvalid when one of them is wrong, NoteMalformed when a witness signs twice."""
     known = {(key.name, key.key_id): key for key in witnesses if key.type == COSIGNATURE}
-    found = []
+    found: list[Cosignature] = []
     for signature in opened.note.signatures:
         key = known.get((signature.name, signature.key_id))
         if key is None:
             continue
+        if any(cosignature.key == key for cosignature in found):
+            raise NoteMalformed(f"two cosignatures of {key.name}")
         if len(signature.signature) != 8 + 64:
             raise NoteSignatureInvalid(f"the cosignature of {key.name} has the wrong length")
         seconds = int.from_bytes(signature.signature[:8], "big")

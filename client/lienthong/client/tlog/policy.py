@@ -41,13 +41,16 @@ class WitnessGroup:
 
 @dataclass(frozen=True)
 class TrustPolicy:
-    """Trusted keys. `logs` are named by their origin; `quorum` is the name of a witness or group, or NO_QUORUM."""
+    """Trusted keys. `logs` are named by their origin; `quorum` is the name of a witness or group, or NO_QUORUM. `witness_urls` are the
+    submission prefixes of witnesses, where the file gives some.
+    """
 
     logs: tuple[VerifierKey, ...] = ()
     promise_keys: tuple[VerifierKey, ...] = ()
     witnesses: Mapping[str, VerifierKey] = field(default_factory=dict)
     groups: Mapping[str, WitnessGroup] = field(default_factory=dict)
     quorum: str = NO_QUORUM
+    witness_urls: Mapping[str, str] = field(default_factory=dict)
 
     def satisfied(self, cosigners: AbstractSet[VerifierKey]) -> bool:
         """Whether cosignatures by these witness keys make up the quorum."""
@@ -63,7 +66,8 @@ class TrustPolicy:
         """The policy as a file's text, as `load_policy` reads it."""
         lines = [f"log {key.encode()}" for key in self.logs]
         lines += [f"#!promise {key.encode()}" for key in self.promise_keys]
-        lines += [f"witness {name} {key.encode()}" for name, key in self.witnesses.items()]
+        for name, key in self.witnesses.items():
+            lines.append(" ".join(["witness", name, key.encode(), *filter(None, [self.witness_urls.get(name)])]))
         lines += [f"group {name} {group.threshold} {' '.join(group.members)}" for name, group in self.groups.items()]
         return "\n".join([*lines, f"quorum {self.quorum}"]) + "\n"
 
@@ -88,6 +92,7 @@ class _Reader:
         self._logs: list[VerifierKey] = []
         self._promise_keys: list[VerifierKey] = []
         self._witnesses: dict[str, VerifierKey] = {}
+        self._urls: dict[str, str] = {}
         self._groups: dict[str, WitnessGroup] = {}
         self._members: set[str] = set()
         self._quorum: str | None = None
@@ -104,9 +109,11 @@ class _Reader:
                 pass
             case ["log", vkey] | ["log", vkey, _]:
                 self._logs.append(self._key(vkey, ED25519, self._logs))
-            case ["witness", name, vkey] | ["witness", name, vkey, _]:
-                self._new(name)
-                self._witnesses[name] = self._key(vkey, COSIGNATURE, list(self._witnesses.values()))
+            case ["witness", name, vkey]:
+                self._witness(name, vkey)
+            case ["witness", name, vkey, url]:
+                self._witness(name, vkey)
+                self._urls[name] = url
             case ["group", name, threshold, *members] if members:
                 self._new(name)
                 self._groups[name] = self._group(threshold, tuple(members))
@@ -120,7 +127,13 @@ class _Reader:
     def policy(self) -> TrustPolicy:
         if self._quorum is None:
             raise PolicyInvalid("the trust file has no quorum line")
-        return TrustPolicy(tuple(self._logs), tuple(self._promise_keys), self._witnesses, self._groups, self._quorum)
+        return TrustPolicy(
+            tuple(self._logs), tuple(self._promise_keys), self._witnesses, self._groups, self._quorum, self._urls
+        )
+
+    def _witness(self, name: str, vkey: str) -> None:
+        self._new(name)
+        self._witnesses[name] = self._key(vkey, COSIGNATURE, list(self._witnesses.values()))
 
     def _key(self, vkey: str, kind: int, others: Sequence[VerifierKey]) -> VerifierKey:
         key = VerifierKey.parse(vkey)

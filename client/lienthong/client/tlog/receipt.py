@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from lienthong.client.tlog.checkpoint import Checkpoint, cosignatures, open_checkpoint
 from lienthong.client.tlog.merkle import MerkleProofInvalid, leaf_hash, verify_inclusion
@@ -45,43 +45,69 @@ _TRACE = re.compile(r"([0-9a-f]{32})?")
 
 
 class ReceiptError(Exception):
-    """A receipt does not hold. The class says why; the text names no person."""
+    """A receipt does not hold. The class and its `reason` (a stable UPPER_SNAKE name) say why; the text names no person."""
+
+    reason: ClassVar[str] = "RECEIPT_INVALID"
 
 
 class ReceiptMalformed(ReceiptError):
     """Not a receipt file, or an entry that is not one of ours."""
 
+    reason = "RECEIPT_MALFORMED"
+
 
 class ReceiptDocumentMismatch(ReceiptError):
     """The receipt is for another document, or its salt was changed."""
+
+    reason = "DOCUMENT_MISMATCH"
 
 
 class ReceiptLeafMismatch(ReceiptError):
     """The entry is not the one that was promised, or not the one that was logged."""
 
+    reason = "LEAF_MISMATCH"
+
 
 class ReceiptPathInvalid(ReceiptError):
     """The path does not lead from the entry to the root of the checkpoint."""
+
+    reason = "PATH_INVALID"
 
 
 class ReceiptCheckpointInvalid(ReceiptError):
     """The checkpoint is malformed, or its log's or a witness's signature is wrong."""
 
+    reason = "CHECKPOINT_INVALID"
+
 
 class ReceiptKeyUnknown(ReceiptError):
     """The promise or the checkpoint is signed by no key of the trust policy."""
+
+    reason = "KEY_UNKNOWN"
 
 
 class ReceiptPromiseInvalid(ReceiptError):
     """The promise is malformed or its signature is wrong."""
 
+    reason = "PROMISE_INVALID"
+
 
 class ReceiptTimeInvalid(ReceiptError):
     """The times of entry and promise differ, the deadline is impossible, or the time of receipt lies in the future."""
 
+    reason = "TIME_INVALID"
+
+
+class ReceiptCosignatureInvalid(ReceiptCheckpointInvalid):
+    """The cosignature of a witness of the policy is wrong."""
+
+    reason = "COSIGNATURE_INVALID"
+
 
 class ReceiptWitnessMissing(ReceiptError):
     """Too few witnesses cosigned the checkpoint for the policy's quorum."""
+
+    reason = "WITNESS_QUORUM_MISSING"
 
 
 class ReceiptState(Enum):
@@ -334,8 +360,8 @@ def _path(proof: TlogProof, checkpoint: Checkpoint) -> None:
 def _witnesses(opened: OpenedNote, trust: TrustPolicy) -> tuple[str, ...]:
     try:
         found = cosignatures(opened, trust.witnesses.values())
-    except NoteSignatureInvalid as error:
-        raise ReceiptCheckpointInvalid(str(error)) from error
+    except NoteError as error:
+        raise ReceiptCosignatureInvalid(str(error)) from error
     if not trust.satisfied({cosignature.key for cosignature in found}):
         raise ReceiptWitnessMissing("too few witnesses cosigned the checkpoint")
     return tuple(sorted({cosignature.key.name for cosignature in found}))

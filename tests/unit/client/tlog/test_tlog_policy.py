@@ -92,3 +92,12 @@ def test_wrong_policies(text: str) -> None:
 def test_any_text_loads_or_is_refused(text: str) -> None:
     with contextlib.suppress(PolicyInvalid):
         load_policy(text + "\nquorum none")
+
+
+def test_the_addresses_of_witnesses_are_kept() -> None:
+    text = f"witness a {KEYS[0].encode()} https://witness.example/a\nwitness b {KEYS[1].encode()}\nquorum a\n"
+    policy = load_policy(text)
+    assert policy.witness_urls == {"a": "https://witness.example/a"}
+    assert policy.encode() == text
+    with pytest.raises(PolicyInvalid):
+        load_policy(text.replace("/a\n", "/a more\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from lienthong.client.tlog.proof import ProofMalformed, TlogProof
 from lienthong.client.tlog.receipt import (
     Receipt,
     ReceiptCheckpointInvalid,
+    ReceiptCosignatureInvalid,
     ReceiptDocumentMismatch,
     ReceiptError,
     ReceiptKeyUnknown,
@@ -274,7 +276,25 @@ def test_witnesses() -> None:
     fails_with(ReceiptWitnessMissing, RECEIPT, WITNESSED)
     other = WITNESS.cosign(sign_checkpoint(Checkpoint(ORIGIN, 1, bytes(32)), LOG), RECEIVED).splitlines()[-1] + "\n"
     forged = with_proof(lambda proof: replace(proof, checkpoint=proof.checkpoint + other))
-    fails_with(ReceiptCheckpointInvalid, forged, WITNESSED)
+    fails_with(ReceiptCosignatureInvalid, forged, WITNESSED)
+    good = WITNESS.cosign(PROOF.checkpoint, RECEIVED)
+    for wrong in (corrupted(good), good + good.splitlines()[-1] + "\n"):
+        fails_with(ReceiptCosignatureInvalid, with_proof(lambda proof: replace(proof, checkpoint=wrong)), WITNESSED)  # noqa: B023
+
+
+def corrupted(note: str) -> str:
+    """The note with one bit of its last signature changed."""
+    head, _, last = note.rstrip("\n").rpartition(" ")
+    value = base64.b64decode(last)
+    return f"{head} {base64.b64encode(value[:20] + bytes([value[20] ^ 1]) + value[21:]).decode()}\n"
+
+
+def test_every_failure_has_a_name_of_its_own() -> None:
+    errors: list[type[ReceiptError]] = [*ReceiptError.__subclasses__(), ReceiptCosignatureInvalid]
+    names = [error.reason for error in errors]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[A-Z_]+", name) for name in names)
+    assert ReceiptWitnessMissing.reason == "WITNESS_QUORUM_MISSING"
 
 
 @settings(max_examples=300)
