@@ -62,6 +62,10 @@ def run(
     except AccessIncomplete as error:
         write_problems([str(error)])
         return EXIT_USAGE
+    except SettingsError as error:
+        # A setting may be of its type and still name a file that is of no use.
+        write_problems(error.problems)
+        return EXIT_USAGE
     return 0
 
 

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from lienthong.client.tlog.checkpoint import Checkpoint, sign_checkpoint
-from lienthong.client.tlog.note import NoteSigner
 from lienthong.signing.v1 import (
-    log_service_pb2,
-    log_service_pb2_grpc,
     trust_service_pb2,
     trust_service_pb2_grpc,
     validation_service_pb2,
@@ -29,43 +22,28 @@ from services.chassis.main import run
 from services.chassis.server import Server
 from services.chassis.settings import SettingsError
 from services.chassis.telemetry import Telemetry
-from services.signing import convert, jobs, rpc
+from services.signing import convert, rpc
 from services.signing.access import ACCESS
 from services.signing.config import Settings
 from services.signing.policy import PolicyError, SignaturePolicy, load_policy
-from services.signing.postgres import (
-    PostgresCheckpointStore,
-    PostgresEvidenceStore,
-    PostgresLogStore,
-    PostgresTrustStore,
-)
+from services.signing.postgres import PostgresEvidenceStore, PostgresTrustStore
 from services.signing.service.evidence import EvidenceService
-from services.signing.service.log import LogService
 from services.signing.service.trust import TrustService
 from services.signing.service.trust_list import TrustListService
 from services.signing.service.verification import VerificationService
+from services.signing.transparency import add_log
 
 
 async def compose(settings: Settings, life: Lifecycle) -> Server:
     """Puts the role together."""
     telemetry = await life.enter(Telemetry(settings.telemetry, "signing"))
     database = await life.enter(Database(settings.database))
-    key = load_pem_private_key(settings.log_key.read_bytes(), None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsError(["LIENTHONG_LOG_KEY: not an Ed25519 key"])
-    signer = NoteSigner(settings.log_origin, key)
-
-    def sign(size: int, root: bytes) -> str:
-        return sign_checkpoint(Checkpoint(settings.log_origin, size, root), signer)
-
     policy, operators = _policy(settings), _operators(settings)
     trust_store = PostgresTrustStore(database)
     trust = TrustService(trust_store, system_clock)
     trust_lists = TrustListService(trust_store, operators, system_clock)
     evidence = EvidenceService(PostgresEvidenceStore(database))
     verification = VerificationService(trust_store, evidence, policy, system_clock)
-    checkpoints = PostgresCheckpointStore(database)
-    log = LogService(PostgresLogStore(database), checkpoints, sign, system_clock)
     server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         verification_service_pb2_grpc.add_VerificationServiceServicer_to_server,
@@ -82,17 +60,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         rpc.TrustServicer(trust, trust_lists, policy, system_clock),
         trust_service_pb2.DESCRIPTOR.services_by_name["TrustService"],
     )
-    server.add(
-        log_service_pb2_grpc.add_LogServiceServicer_to_server,
-        rpc.LogServicer(log),
-        log_service_pb2.DESCRIPTOR.services_by_name["LogService"],
-    )
-    server.add(
-        log_service_pb2_grpc.add_LogAppendServiceServicer_to_server,
-        rpc.LogAppendServicer(log),
-        log_service_pb2.DESCRIPTOR.services_by_name["LogAppendService"],
-    )
-    server.job("publish_checkpoints", partial(jobs.publish_checkpoints, log, settings.checkpoint_interval))
+    await add_log(server, settings, database, life, system_clock)
     server.health(database.ping)
     return server
 

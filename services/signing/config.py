@@ -11,6 +11,28 @@ from services.signing.policy import SHIPPED
 
 
 @dataclass(frozen=True)
+class WitnessSettings:
+    """`policy` is a trust file (C2SP tlog-policy) with this log, the witnesses with their URLs, and the quorum that receipts need; none asks for
+    no witness. `authority` is the CA bundle for their TLS, none means the system's. `patience`: how long receipts wait for the quorum."""
+
+    policy: Path | None = None
+    authority: Path | None = None
+    timeout: timedelta = timedelta(seconds=5)
+    patience: timedelta = timedelta(hours=4)
+
+
+@dataclass(frozen=True)
+class StampSettings:
+    """Time-stamps over checkpoints (RFC 3161 over HTTP); no `url`, no time-stamps. `roots`: PEM file of the certificates that may stand above
+    the authority."""
+
+    url: str = ""
+    roots: Path | None = None
+    interval: timedelta = timedelta(minutes=10)
+    timeout: timedelta = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
 class Settings:
     """`log_key` is the Ed25519 private key of the checkpoints (PEM, PKCS#8); `log_origin` names the log, one a year.
 
@@ -23,6 +45,8 @@ class Settings:
     telemetry: TelemetrySettings
     log_key: Path
     log_origin: str
+    witness: WitnessSettings = WitnessSettings()
+    stamp: StampSettings = StampSettings()
     checkpoint_interval: timedelta = timedelta(seconds=1)
     signing_policy: Path = SHIPPED
     scheme_operators: Path | None = None

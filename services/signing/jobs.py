@@ -3,13 +3,93 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
+from services.chassis import log
+from services.chassis.clock import Clock
+from services.signing.model import Checkpoint
+from services.signing.ports import TimestampFailed
 from services.signing.service.log import LogService
+from services.signing.service.stamps import StampService
+from services.signing.service.witnesses import WitnessRound, WitnessService
+from services.signing.telemetry import LogInstruments
+
+_STAMP_RETRY = timedelta(seconds=15)
 
 
-async def publish_checkpoints(service: LogService, interval: timedelta) -> None:
+async def publish_checkpoints(
+    service: LogService, interval: timedelta, published: Callable[[Checkpoint], None] = lambda _: None
+) -> None:
     """Publishes a checkpoint whenever the tree has grown, at most once an interval. A forked tree stops it: the exception leaves the loop."""
     while True:
-        await service.publish()
+        checkpoint = await service.publish()
+        if checkpoint is not None:
+            published(checkpoint)
         await asyncio.sleep(interval.total_seconds())
+
+
+class WitnessJob:
+    """Has every new checkpoint cosigned at once, and asks again while a witness is missing."""
+
+    def __init__(
+        self,
+        service: WitnessService,
+        interval: timedelta,
+        patience: timedelta,
+        clock: Clock,
+        instruments: LogInstruments,
+    ) -> None:
+        self._service = service
+        self._interval = interval
+        self._patience = patience
+        self._clock = clock
+        self._instruments = instruments
+        self._wake = asyncio.Event()
+        self._failing: dict[str, str] = {}
+        self._overdue = False
+
+    def wake(self, _: Checkpoint) -> None:
+        """There is a new checkpoint."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs for ever."""
+        while True:
+            self._wake.clear()
+            done = await self._service.cosign()
+            if done is not None:
+                self._report(done)
+            try:
+                async with asyncio.timeout(self._interval.total_seconds()):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _report(self, done: WitnessRound) -> None:
+        for name, reason in done.failures.items():
+            self._instruments.witness_failures.add(1, {"witness": name, "reason": reason})
+            if self._failing.get(name) != reason:
+                level = "error" if reason == "FORK" else "warning"
+                log.event("witness_failed", level=level, witness=name, reason=reason, tree_size=done.size)
+        self._failing = {**({} if done.witnessed else self._failing), **done.failures}
+        missing = (self._clock() - done.missing_since).total_seconds() if done.missing_since else 0.0
+        self._instruments.unwitnessed.set(missing)
+        overdue = missing > self._patience.total_seconds()
+        if overdue != self._overdue:
+            event, level = ("log_quorum_missing", "error") if overdue else ("log_quorum_back", "info")
+            log.event(event, level=level, tree_size=done.size, seconds=round(missing))
+        self._overdue = overdue
+
+
+async def stamp_checkpoints(service: StampService, interval: timedelta, instruments: LogInstruments) -> None:
+    """Time-stamps the newest checkpoint once an interval; sooner again after a failure."""
+    while True:
+        pause = interval
+        try:
+            await service.stamp()
+        except TimestampFailed as failed:
+            instruments.stamp_failures.add(1, {"reason": failed.reason})
+            log.event("timestamp_failed", level="warning", reason=failed.reason)
+            pause = min(interval, _STAMP_RETRY)
+        await asyncio.sleep(pause.total_seconds())

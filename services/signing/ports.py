@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from lienthong.client.tlog.witness import AddCheckpoint
+
 from services.signing.model import (
     Authority,
     Checkpoint,
@@ -132,3 +134,41 @@ class CheckpointSigner(Protocol):
 
     def __call__(self, size: int, root: bytes) -> str:
         """The signed note (C2SP tlog-checkpoint)."""
+
+
+class WitnessFailed(Exception):
+    """A witness gave no cosignature; `reason` is UPPER_SNAKE, such as UNREACHABLE or HTTP_422."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class WitnessBehind(Exception):
+    """The witness cosigned another size last than it was told (answer 409)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(str(size))
+        self.size = size
+
+
+class Witness(Protocol):
+    """One witness, reached from outside."""
+
+    async def add_checkpoint(self, request: AddCheckpoint) -> str:
+        """Its signature lines, not verified. Raises WitnessBehind or WitnessFailed."""
+
+
+class TimestampFailed(Exception):
+    """No usable time-stamp was to be had; `reason` is UPPER_SNAKE."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TimestampAuthority(Protocol):
+    """A time-stamp authority (RFC 3161)."""
+
+    async def stamp(self, content: bytes) -> tuple[bytes, datetime]:
+        """Token (DER) over the content and the time that it states; imprint, nonce and signature are verified. Raises TimestampFailed."""

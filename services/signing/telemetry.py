@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from opentelemetry.metrics import Meter
+
 SPAN_JUDGE = "signing.judge_documents"
 SPAN_PUBLISH = "signing.publish_checkpoint"
 ATTRIBUTE_DOCUMENTS = "lienthong.documents"
 ATTRIBUTE_TREE_SIZE = "lienthong.log.tree_size"
 METRIC_VERDICTS = "lienthong.signing.verdicts"
 METRIC_EXPIRING = "lienthong.signing.signer_certificates_expiring"
+METRIC_UNWITNESSED = "lienthong.signing.log.unwitnessed"
+METRIC_UNWITNESSED_PROOFS = "lienthong.signing.log.unwitnessed_proofs"
+METRIC_WITNESS_FAILURES = "lienthong.signing.log.witness_failures"
+METRIC_STAMP_FAILURES = "lienthong.signing.log.timestamp_failures"
+
+
+class LogInstruments:
+    """What is measured of the log's outside parties."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.unwitnessed = meter.create_gauge(
+            METRIC_UNWITNESSED, "s", "How long the quorum of witnesses has been missing"
+        )
+        self.unwitnessed_proofs = meter.create_counter(
+            METRIC_UNWITNESSED_PROOFS, "{proof}", "Proofs given under a checkpoint without quorum"
+        )
+        self.witness_failures = meter.create_counter(
+            METRIC_WITNESS_FAILURES, "{answer}", "Witnesses that gave no cosignature, by name and reason"
+        )
+        self.stamp_failures = meter.create_counter(
+            METRIC_STAMP_FAILURES, "{answer}", "Time-stamps that were not to be had, by reason"
+        )

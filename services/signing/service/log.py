@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,7 +22,8 @@ ENTRY_BYTES = 4096
 class LogService:
     """Use cases of the log. Proofs are given under published checkpoints only, so a reader never sees a tree that was not signed.
 
-    `patience` is how long receipts wait for the quorum of witnesses; None when the policy asks for no witness.
+    `patience` is how long receipts wait for the quorum of witnesses; None when the policy asks for no witness. `unwitnessed` is told how many
+    proofs were given under a checkpoint without quorum.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class LogService:
         sign: CheckpointSigner,
         clock: Clock,
         patience: timedelta | None = None,
+        unwitnessed: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._checkpoints = checkpoints
         self._sign = sign
         self._clock = clock
         self._patience = patience
+        self._unwitnessed = unwitnessed
 
     async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
         """Appends entries of 1 to 4096 bytes, at most 1000; returns the index of each. Entries already there keep theirs."""
@@ -130,6 +133,8 @@ class LogService:
             ).encode()
             for index in covered
         }
+        if self._patience is not None and not newest.witnessed and texts:
+            self._unwitnessed(len(texts))
         return [texts.get(index, "") for index in leaf_indexes]
 
     async def _of_size(self, size: int) -> Checkpoint:

@@ -109,11 +109,8 @@ class _Reader:
                 pass
             case ["log", vkey] | ["log", vkey, _]:
                 self._logs.append(self._key(vkey, ED25519, self._logs))
-            case ["witness", name, vkey]:
-                self._witness(name, vkey)
-            case ["witness", name, vkey, url]:
-                self._witness(name, vkey)
-                self._urls[name] = url
+            case ["witness", name, vkey] | ["witness", name, vkey, _]:
+                self._witness(name, vkey, words[3:])
             case ["group", name, threshold, *members] if members:
                 self._new(name)
                 self._groups[name] = self._group(threshold, tuple(members))
@@ -131,9 +128,10 @@ class _Reader:
             tuple(self._logs), tuple(self._promise_keys), self._witnesses, self._groups, self._quorum, self._urls
         )
 
-    def _witness(self, name: str, vkey: str) -> None:
+    def _witness(self, name: str, vkey: str, url: Sequence[str]) -> None:
         self._new(name)
         self._witnesses[name] = self._key(vkey, COSIGNATURE, list(self._witnesses.values()))
+        self._urls.update(zip([name], url, strict=False))
 
     def _key(self, vkey: str, kind: int, others: Sequence[VerifierKey]) -> VerifierKey:
         key = VerifierKey.parse(vkey)
