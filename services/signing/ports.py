@@ -86,9 +86,6 @@ class LogStore(Protocol):
     async def publish(self, sign: CheckpointSigner, at: datetime) -> Checkpoint | None:
         """Signs and stores a checkpoint of the current tree, if it has grown. Raises LogForked when the tree does not extend the last one."""
 
-    async def checkpoint(self) -> Checkpoint | None:
-        """The newest published checkpoint."""
-
     async def nodes(self, wanted: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
         """Hashes of complete subtrees by (level, index); level 0 is the leaves."""
 

@@ -107,7 +107,7 @@ class LogService:
             raise InvalidArgument.of(FieldViolation("start_index", "0 or more", "OUT_OF_RANGE"))
         if not 0 <= limit <= 1000:
             raise InvalidArgument.of(FieldViolation("page_size", "0 to 1000", "OUT_OF_RANGE"))
-        newest = await self._store.checkpoint()
+        newest = await self._checkpoints.newest()
         covered = 0 if newest is None else newest.size
         count = min(limit or 256, covered - start)
         return await self._store.entries(start, count) if count > 0 else []
