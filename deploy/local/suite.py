@@ -35,6 +35,7 @@ from deploy.local.postgres import PostgresServer, RoleDatabase
 from deploy.local.processes import Command, Process, ProcessFailed, run, start_time
 from deploy.local.seed import Seeded, seed
 from deploy.local.tokens import TokenIssuer
+from deploy.local.witnesses import make_witnesses, trust_policy
 from services.chassis.keyring import create_keyring
 from services.chassis.principal import PrincipalKind
 
@@ -277,10 +278,14 @@ class LocalStack:
             keys[role] = pki.folder / f"keyring-{role}.json"
             create_keyring(keys[role])
         log, promise = (
-            NoteSigner(name, load_pem_private_key(keys[key].read_bytes(), None)).verifier_key.encode()  # type: ignore[arg-type] # made as Ed25519
+            NoteSigner(name, load_pem_private_key(keys[key].read_bytes(), None)).verifier_key  # type: ignore[arg-type] # made as Ed25519
             for name, key in ((ORIGIN, "log"), (PROMISE_NAME, "promise"))
         )
-        (self.folder / "trust.policy").write_text(f"log {log}\n#!promise {promise}\nquorum none\n", "utf-8")
+        witnesses = make_witnesses(self.folder / "witnesses", log, pki, self._ports)
+        for name, witness in witnesses.items():
+            name = f"witness-{name}"
+            self._launch(Command(name, witness.arguments, _environment(), self._log(name), ROOT))
+        (self.folder / "trust.policy").write_text(trust_policy(log, promise, witnesses).encode(), "utf-8")
         return keys
 
     def _role(
@@ -307,7 +312,12 @@ class LocalStack:
         if role in keys:
             environment["LIENTHONG_KEYRING"] = str(keys[role])
         if role == "signing":
-            environment |= {"LIENTHONG_LOG_KEY": str(keys["log"]), "LIENTHONG_LOG_ORIGIN": ORIGIN}
+            environment |= {
+                "LIENTHONG_LOG_KEY": str(keys["log"]),
+                "LIENTHONG_LOG_ORIGIN": ORIGIN,
+                "LIENTHONG_WITNESS_POLICY": str(self.folder / "trust.policy"),
+                "LIENTHONG_WITNESS_AUTHORITY": str(pki.authority),
+            }
         if role == "records":
             environment |= {
                 "LIENTHONG_PROMISE_KEY": str(keys["promise"]),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
 from lienthong.client.tlog.note import encode64
 from lienthong.witness.config import ConfigInvalid, WitnessConfig, load_config
+from lienthong.witness.keys import initialise
 from lienthong.witness.store import StoreMissing, WitnessStore
 
 
@@ -23,33 +20,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=("init", "serve", "show"))
     parser.add_argument("config", type=Path, help="TOML file")
     parsed = parser.parse_args(arguments)
-    # aiohttp comes with the extra; everything else works without it.
-    from lienthong.witness.server import load_cosigner, serve
-
     try:
         config = load_config(parsed.config)
         if parsed.command == "init":
-            _init(config)
-            print(f"witness {config.name} {load_cosigner(config).verifier_key.encode()}")
+            print(f"witness {config.name} {initialise(config).encode()}")
         elif parsed.command == "show":
             _show(config)
         else:
+            # aiohttp comes with the extra; everything else works without it.
+            from lienthong.witness.server import serve
+
             asyncio.run(serve(config))
     except (ConfigInvalid, StoreMissing, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def _init(config: WitnessConfig) -> None:
-    """Makes what is not there; an existing key or database stays as it is."""
-    if not config.key.exists():
-        descriptor = os.open(config.key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            key = Ed25519PrivateKey.generate()
-            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    if not config.database.exists():
-        WitnessStore.create(config.database)
 
 
 def _show(config: WitnessConfig) -> None:

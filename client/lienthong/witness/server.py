@@ -11,29 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from lienthong.client.tlog.checkpoint import Cosigner
 from lienthong.client.tlog.witness import LARGEST_REQUEST, PATH
-from lienthong.witness.config import ConfigInvalid, WitnessConfig
+from lienthong.witness.config import WitnessConfig
+from lienthong.witness.keys import load_cosigner
 from lienthong.witness.store import WitnessStore
 from lienthong.witness.witness import Witness
 
 _READ_SECONDS = 10.0
 _WAITING = 64
 """Requests that may wait for the one writer; more are turned away with 503."""
-
-
-def load_cosigner(config: WitnessConfig) -> Cosigner:
-    """The witness's key; raises ConfigInvalid."""
-    try:
-        key = load_pem_private_key(config.key.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigInvalid(f"key: {type(error).__name__}") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigInvalid("key: not an Ed25519 key")
-    return Cosigner(config.name, key)
 
 
 def application(witness: Witness, worker: ThreadPoolExecutor) -> web.Application:
