@@ -25,9 +25,11 @@ from services.chassis.telemetry import Telemetry
 from services.signing import convert, rpc
 from services.signing.access import ACCESS
 from services.signing.config import Settings
+from services.signing.peers.fetcher import HttpFetcher
 from services.signing.policy import PolicyError, SignaturePolicy, load_policy
 from services.signing.postgres import PostgresEvidenceStore, PostgresTrustStore
 from services.signing.service.evidence import EvidenceService
+from services.signing.service.revocation import RevocationService
 from services.signing.service.trust import TrustService
 from services.signing.service.trust_list import TrustListService
 from services.signing.service.verification import VerificationService
@@ -43,7 +45,9 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     trust = TrustService(trust_store, system_clock)
     trust_lists = TrustListService(trust_store, operators, system_clock)
     evidence = EvidenceService(PostgresEvidenceStore(database))
-    verification = VerificationService(trust_store, evidence, policy, system_clock)
+    fetcher = await life.enter(HttpFetcher())
+    revocation = RevocationService(trust_store, trust, fetcher, policy, system_clock)
+    verification = VerificationService(trust_store, evidence, revocation, policy, system_clock)
     server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         verification_service_pb2_grpc.add_VerificationServiceServicer_to_server,

@@ -6,23 +6,29 @@ name constraints, critical extensions) is that verifier's work. Nothing is fetch
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from services.signing.formats.facts import Finding, SubIndication
 from services.signing.formats.keys import checked_key, parse_certificate
 
-HASHES = ("sha256", "sha384", "sha512")
-"""Digests that a certificate may be signed with."""
+HASHES = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
+"""Digests that a certificate may be signed with at all; the policy says until when."""
+
+TIME_STAMPING = ExtendedKeyUsageOID.TIME_STAMPING
+_CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384", "secp521r1": "ecdsa-p521"}
 
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 """Extended key usage for document signing (RFC 9336)."""
@@ -35,6 +41,7 @@ LONGEST_PATH = 4
 
 _CACHE = 4096
 _MOST_PATHS = 16
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -42,18 +49,45 @@ class Path:
     """A path from a signer to a registered root, as SHA-256 fingerprints in hex, and the authority that issued the
     signer.
 
-    All certificates of the path are valid from `starts_at` to `ends_at` (UTC).
+    All certificates of the path are valid, and all its authorities trusted, from `starts_at` to `ends_at` (UTC).
+    `certificates` are those of the fingerprints.
     """
 
     fingerprints: tuple[str, ...]
     issuer: str
     starts_at: datetime
     ends_at: datetime
+    certificates: tuple[x509.Certificate, ...] = ()
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The authorities trusted for one purpose. `sunsets` says when trust in some of them ends, by fingerprint."""
+
+    roots: Sequence[x509.Certificate]
+    intermediates: Sequence[x509.Certificate]
+    sunsets: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UsedAlgorithm:
+    """An algorithm that one certificate of a path relies on: `name` such as `rsa-pkcs1v15-sha256`, the bits of the key
+    that made the signature, and when the signature cannot be older than.
+    """
+
+    name: str
+    key_bits: int
+    produced_after: datetime
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of the DER, 64 hex digits."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def encoded(certificate: x509.Certificate) -> bytes:
+    """The certificate, DER."""
+    return certificate.public_bytes(Encoding.DER)
 
 
 @lru_cache(maxsize=_CACHE)
@@ -99,12 +133,37 @@ def is_authority(certificate: x509.Certificate) -> bool:
 def check_algorithms(certificate: x509.Certificate) -> None:
     """Key and signature algorithm against the policy (Circular 15/2025/TT-BKHCN); raises Finding."""
     checked_key(certificate)
+    if certificate.signature_algorithm_oid == SignatureAlgorithmOID.ED25519:
+        return
     try:
         digest = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
         digest = None
     if digest is None or digest.name not in HASHES:
-        raise _weak("CERTIFICATE_DIGEST_WEAK", "certificates are signed with SHA-256, SHA-384 or SHA-512")
+        raise _weak("CERTIFICATE_DIGEST_WEAK", "certificates are signed with SHA-2 or SHA-3 of 256 bits or more")
+
+
+def key_size(certificate: x509.Certificate) -> int:
+    """Bits of an RSA key, 0 for others: their names fix it."""
+    key = certificate.public_key()
+    return key.key_size if isinstance(key, rsa.RSAPublicKey) else 0
+
+
+def used_algorithms(chain: Sequence[x509.Certificate]) -> Sequence[UsedAlgorithm]:
+    """How each certificate of a path, signer first, is signed by the next; the root's own signature proves nothing."""
+    found = []
+    for certificate, issuer in itertools.pairwise(chain):
+        key = issuer.public_key()
+        digest = certificate.signature_hash_algorithm
+        if isinstance(key, ed25519.Ed25519PublicKey) or digest is None:
+            name = "ed25519"
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            name = f"{_CURVES.get(key.curve.name, key.curve.name)}-{digest.name}"
+        else:
+            padded = certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+            name = f"rsa-{'pss' if padded else 'pkcs1v15'}-{digest.name}"
+        found.append(UsedAlgorithm(name, key_size(issuer), certificate.not_valid_before_utc))
+    return found
 
 
 def check_purpose(certificate: x509.Certificate) -> None:
@@ -128,6 +187,18 @@ def check_purpose(certificate: x509.Certificate) -> None:
         raise _chain("PURPOSE_WRONG", "the certificate is not for signing documents")
 
 
+def check_timestamping(certificate: x509.Certificate) -> None:
+    """Purpose of a time-stamping authority's certificate: critical, and nothing but time-stamping (RFC 3161 §2.3); raises Finding."""
+    if is_authority(certificate):
+        raise _chain("AUTHORITY_AS_SIGNER", "the certificate is that of a certification authority")
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        raise _chain("PURPOSE_WRONG", "the certificate is not for time-stamps") from None
+    if not purposes.critical or list(purposes.value) != [TIME_STAMPING]:
+        raise _chain("PURPOSE_WRONG", "the certificate is not for time-stamps alone")
+
+
 def check_time(certificate: x509.Certificate, at: datetime) -> None:
     """Validity at a time; raises Finding."""
     if at < certificate.not_valid_before_utc:
@@ -139,7 +210,11 @@ def check_time(certificate: x509.Certificate, at: datetime) -> None:
 
 
 def find_path(
-    signer: x509.Certificate, roots: Sequence[x509.Certificate], intermediates: Sequence[x509.Certificate], at: datetime
+    signer: x509.Certificate,
+    roots: Sequence[x509.Certificate],
+    intermediates: Sequence[x509.Certificate],
+    at: datetime,
+    sunsets: Mapping[str, datetime] | None = None,
 ) -> Path:
     """The path to a registered root through registered intermediates that holds at a time. Raises Finding.
 
@@ -148,7 +223,7 @@ def find_path(
     refused: Finding | None = None
     for number, chain in enumerate(_chains([signer], roots, intermediates)):
         try:
-            return _checked(chain, at)
+            return _checked(chain, at, sunsets or {})
         except Finding as finding:
             refused = refused or finding
         if number >= _MOST_PATHS:
@@ -163,15 +238,16 @@ def _chains(
 ) -> Iterator[list[x509.Certificate]]:
     """Every chain of valid signatures from the first certificate to a root, shortest first at each step."""
     for root in roots:
-        if _issued_by(path[-1], root):
+        if issued_by(path[-1], root):
             yield [*path, root]
     if len(path) < LONGEST_PATH:
         for intermediate in intermediates:
-            if intermediate not in path and _issued_by(path[-1], intermediate):
+            if intermediate not in path and issued_by(path[-1], intermediate):
                 yield from _chains([*path, intermediate], roots, intermediates)
 
 
-def _issued_by(certificate: x509.Certificate, candidate: x509.Certificate) -> bool:
+def issued_by(certificate: x509.Certificate, candidate: x509.Certificate) -> bool:
+    """Whether the name and the signature of a certificate are those of its candidate issuer."""
     if candidate.subject != certificate.issuer:
         return False
     try:
@@ -181,10 +257,19 @@ def _issued_by(certificate: x509.Certificate, candidate: x509.Certificate) -> bo
     return True
 
 
-def _checked(chain: Sequence[x509.Certificate], at: datetime) -> Path:
+def _checked(chain: Sequence[x509.Certificate], at: datetime, sunsets: Mapping[str, datetime]) -> Path:
     signer, *authorities = chain
+    ends = [certificate.not_valid_after_utc for certificate in chain]
     for authority in authorities:
         _check_authority(authority, at)
+        sunset = sunsets.get(fingerprint(authority))
+        if sunset is not None and sunset <= at:
+            # ETSI EN 319 102-1 §5.1.3: the anchor was trusted once, and nothing proves that the signature is that old.
+            raise Finding(
+                SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE, "AUTHORITY_SUNSET", "trust in an issuer has ended"
+            )
+        if sunset is not None:
+            ends.append(sunset - _TICK)
     check_time(signer, at)
     verifier = (
         PolicyBuilder()
@@ -204,7 +289,8 @@ def _checked(chain: Sequence[x509.Certificate], at: datetime) -> Path:
         tuple(map(fingerprint, chain)),
         fingerprint(chain[1]),
         max(certificate.not_valid_before_utc for certificate in chain),
-        min(certificate.not_valid_after_utc for certificate in chain),
+        min(ends),
+        tuple(chain),
     )
 
 
@@ -242,12 +328,13 @@ class PathCache:
         intermediates: Sequence[x509.Certificate],
         at: datetime,
         version: int,
+        sunsets: Mapping[str, datetime] | None = None,
     ) -> Path:
         """As `find_path`; only paths that were found are kept, and used only while all their certificates are valid."""
         key = (fingerprint(signer), version, int(at.timestamp()) // 3600)
         known = self._known.get(key)
         if known is None or not known.starts_at <= at <= known.ends_at:
-            known = find_path(signer, roots, intermediates, at)
+            known = find_path(signer, roots, intermediates, at, sunsets)
             self._known[key] = known
             while len(self._known) > self._capacity:
                 self._known.popitem(last=False)

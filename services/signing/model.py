@@ -246,6 +246,16 @@ class RevocationStatus:
 
 
 @dataclass(frozen=True)
+class AnsweredRevocation:
+    """An OCSP answer that was verified, for the certificate of an issuer (fingerprint) with a serial number (hex)."""
+
+    issuer: str
+    serial: str
+    status: RevocationStatus
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
 class TrustSnapshot:
     """All that a verdict needs, at one version of the trust list. `revocations` is keyed by (issuer fingerprint, serial in hex) for revoked
     certificates, `lists` by issuer fingerprint, `answers` (OCSP) by (issuer fingerprint, serial in hex)."""

@@ -9,18 +9,36 @@ from typing import Protocol
 from lienthong.client.tlog.witness import AddCheckpoint
 
 from services.signing.model import (
+    AnsweredRevocation,
     Authority,
     Checkpoint,
     CheckpointTimestamp,
     Evidence,
     RevocationList,
-    RevocationStatus,
     RevokedCertificate,
     SignerCertificate,
     TrustListImport,
     TrustSnapshot,
     WitnessCosignature,
 )
+
+
+class FetchFailed(Exception):
+    """An address does not answer as it should; `reason` is a stable UPPER_SNAKE name. The address is not repeated."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Fetcher(Protocol):
+    """HTTP to addresses that an administrator registered. Implementations MUST bound time and bytes, and follow no redirection."""
+
+    async def get(self, address: str, most_bytes: int) -> bytes:
+        """The body of a GET; raises FetchFailed."""
+
+    async def post(self, address: str, body: bytes, content_type: str, most_bytes: int) -> bytes:
+        """The body of the answer to a POST; raises FetchFailed."""
 
 
 class TrustStore(Protocol):
@@ -57,8 +75,9 @@ class TrustStore(Protocol):
         """Puts a list in the place of an older one of the same issuer and keeps its bytes as evidence; False when the one at hand has a
         number at least as high."""
 
-    async def keep_answer(self, issuer: str, serial: str, status: RevocationStatus, evidence: Evidence) -> bool:
-        """Keeps an OCSP answer for a certificate and its bytes as evidence; False when the one at hand is at least as new."""
+    async def keep_answers(self, answers: Sequence[AnsweredRevocation]) -> int:
+        """Keeps OCSP answers and their bytes as evidence, in one change; returns how many are newer than those at hand. A certificate
+        that was revoked stays so, except from a hold."""
 
     async def import_trust_list(self, wanted: TrustListImport) -> bool:
         """Grants and withdraws authorities in one change; False when the list at hand of that territory is newer."""

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.signing.model import (
-    Evidence,
+    AnsweredRevocation,
     RevocationList,
     RevocationSource,
     RevocationStatus,
@@ -89,29 +89,33 @@ async def replace_revocations(
     return True
 
 
-async def keep_answer(
-    connection: AsyncConnection, issuer: str, serial: str, status: RevocationStatus, kept: Evidence
-) -> bool:
-    """Puts an OCSP answer in the place of an older one. A certificate that was revoked stays so, except from a hold."""
-    row = {
-        "this_update": status.this_update,
-        "next_update": status.next_update,
-        "revoked_at": status.revoked_at,
-        "reason": status.reason,
-        "sha256": kept.sha256,
-    }
-    statement = upsert(ocsp_answer).values(issuer=issuer, serial=serial, **row)
-    held = or_(ocsp_answer.c.revoked_at.is_(None), ocsp_answer.c.reason == "certificateHold")
-    newer = ocsp_answer.c.this_update < status.this_update
-    taken = await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[ocsp_answer.c.issuer, ocsp_answer.c.serial],
-            set_=row,
-            where=newer if status.revoked_at is not None else newer & held,
-        ).returning(ocsp_answer.c.serial)
-    )
-    if taken.scalar_one_or_none() is None:
-        return False
-    await add_evidence(connection, [kept])
-    await raise_version(connection)
-    return True
+async def keep_answers(connection: AsyncConnection, answers: Sequence[AnsweredRevocation]) -> int:
+    """Puts OCSP answers in the place of older ones; returns how many."""
+    kept = []
+    # In one order everywhere, so that two writers never wait for each other in a circle.
+    for answer in sorted(answers, key=lambda one: (one.issuer, one.serial)):
+        status = answer.status
+        row = {
+            "this_update": status.this_update,
+            "next_update": status.next_update,
+            "revoked_at": status.revoked_at,
+            "reason": status.reason,
+            "sha256": answer.evidence.sha256,
+        }
+        statement = upsert(ocsp_answer).values(issuer=answer.issuer, serial=answer.serial, **row)
+        newer = ocsp_answer.c.this_update < status.this_update
+        # A certificate that was revoked stays so, except from a hold.
+        held = or_(ocsp_answer.c.revoked_at.is_(None), ocsp_answer.c.reason == "certificateHold")
+        taken = await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[ocsp_answer.c.issuer, ocsp_answer.c.serial],
+                set_=row,
+                where=newer if status.revoked_at is not None else newer & held,
+            ).returning(ocsp_answer.c.serial)
+        )
+        if taken.scalar_one_or_none() is not None:
+            kept.append(answer.evidence)
+    if kept:
+        await add_evidence(connection, kept)
+        await raise_version(connection)
+    return len(kept)

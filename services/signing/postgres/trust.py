@@ -12,12 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
 from services.signing.model import (
+    AnsweredRevocation,
     Authority,
     AuthorityKind,
     AuthorityPurpose,
-    Evidence,
     RevocationList,
-    RevocationStatus,
     RevokedCertificate,
     SignerCertificate,
     SignerRole,
@@ -25,7 +24,7 @@ from services.signing.model import (
     TrustListImport,
     TrustSnapshot,
 )
-from services.signing.postgres.revocation import keep_answer, raise_version, replace_revocations, revocations
+from services.signing.postgres.revocation import keep_answers, raise_version, replace_revocations, revocations
 from services.signing.schema import authority, signer_certificate, trust_list, trust_state
 
 _MOST_EXPIRING = 10_000
@@ -159,9 +158,9 @@ class PostgresTrustStore:
         """Puts a list in the place of an older one of the same issuer."""
         return await self._database.write(lambda connection: replace_revocations(connection, new, entries))
 
-    async def keep_answer(self, issuer: str, serial: str, status: RevocationStatus, kept: Evidence) -> bool:
-        """Keeps an OCSP answer."""
-        return await self._database.write(lambda connection: keep_answer(connection, issuer, serial, status, kept))
+    async def keep_answers(self, answers: Sequence[AnsweredRevocation]) -> int:
+        """Keeps OCSP answers."""
+        return await self._database.write(lambda connection: keep_answers(connection, answers))
 
     async def import_trust_list(self, wanted: TrustListImport) -> bool:
         """Grants and withdraws authorities."""

@@ -9,7 +9,6 @@ from lienthong.signing.v1 import (
     verification_service_pb2_grpc,
 )
 
-from services.chassis.call import current_call
 from services.chassis.clock import Clock
 from services.chassis.server import RpcContext
 from services.signing import convert
@@ -55,7 +54,7 @@ class ValidationServicer(validation_service_pb2_grpc.ValidationServiceServicer):
     ) -> validation_service_pb2.ValidateSignaturesResponse:
         """Judges one file now."""
         now = self._clock()
-        verdict = await self._service.validate(current_call().principal, convert.validated_document(request, now))
+        verdict = await self._service.validate(convert.validated_document(request, now))
         return validation_service_pb2.ValidateSignaturesResponse(
             verdict=convert.verdict_message(verdict), validate_time=convert.timestamp(now)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -164,21 +165,37 @@ class TrustService:
 
     async def import_revocations(self, der: bytes) -> tuple[RevocationList, int]:
         """Imports a CRL; its signature is checked against the registered authorities before anything of it is believed."""
-        if len(der) > LARGEST_LIST:
-            raise InvalidArgument.of(FieldViolation("revocation_list", "at most 16 MiB", "TOO_LARGE"))
-        try:
-            parsed = x509.load_der_x509_crl(der)
-            number = parsed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-        except (ValueError, x509.ExtensionNotFound):
-            raise RevocationListRefused("not a DER revocation list with a number") from None
-        issuer = self._issuer(parsed, await self._store.snapshot())
-        if issuer is None or parsed.next_update_utc is None:
-            raise RevocationListRefused("not signed by a registered authority, or without a next update")
-        entries = [_entry(line) for line in parsed]
-        wanted = RevocationList(issuer, number, parsed.last_update_utc, parsed.next_update_utc, der)
+        wanted, entries = await self._read_list(der)
         if not await self._store.replace_revocations(wanted, entries):
             raise RevocationListRefused("the list at hand has a number at least as high")
         return wanted, len(entries)
+
+    async def refresh_revocations(self, der: bytes) -> bool:
+        """As `import_revocations`, for a list that was fetched: False when the one at hand has a number at least as high."""
+        return await self._store.replace_revocations(*await self._read_list(der))
+
+    async def _read_list(self, der: bytes) -> tuple[RevocationList, Sequence[RevokedCertificate]]:
+        if len(der) > LARGEST_LIST:
+            raise InvalidArgument.of(FieldViolation("revocation_list", "at most 16 MiB", "TOO_LARGE"))
+        # A list of a hundred thousand lines takes a worker thread, not the loop.
+        return await asyncio.to_thread(self._parse_list, der, await self._store.snapshot())
+
+    @classmethod
+    def _parse_list(cls, der: bytes, snapshot: TrustSnapshot) -> tuple[RevocationList, Sequence[RevokedCertificate]]:
+        try:
+            parsed = x509.load_der_x509_crl(der)
+            number = parsed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+            critical = [one.oid for one in parsed.extensions if one.critical]
+            entries = [_entry(line) for line in parsed]
+        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+            raise RevocationListRefused("not a DER revocation list with a number") from None
+        if critical:
+            # A delta list or one for some certificates only (RFC 5280 §5.2.4, §5.2.5) would make the others look good.
+            raise RevocationListRefused("not a complete list: it has a critical extension")
+        issuer = cls._issuer(parsed, snapshot)
+        if issuer is None or parsed.next_update_utc is None:
+            raise RevocationListRefused("not signed by a registered authority, or without a next update")
+        return RevocationList(issuer, number, parsed.last_update_utc, parsed.next_update_utc, der), entries
 
     @staticmethod
     def _issuer(parsed: x509.CertificateRevocationList, snapshot: TrustSnapshot) -> str | None:

@@ -1,0 +1,150 @@
+"""Fetching revocation evidence from the addresses registered with the authorities: lists by a job, OCSP answers by a job
+and on demand. Nothing is ever fetched from an address in a certificate or a submission.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from cryptography import x509
+
+from services.chassis.clock import Clock
+from services.chassis.errors import DomainError
+from services.signing import certificates
+from services.signing.model import AnsweredRevocation, Authority, Evidence, EvidenceKind, SignerState
+from services.signing.ocsp import LARGEST_ANSWER, OcspRefused, Question, read_answer
+from services.signing.policy import SignaturePolicy
+from services.signing.ports import Fetcher, FetchFailed, TrustStore
+from services.signing.service.trust import LARGEST_LIST, TrustService
+from services.signing.service.verification.blocks import OpenQuestion
+from services.signing.service.verification.trust import Trust
+
+ON_DEMAND = timedelta(seconds=2)
+"""How long a batch waits for answers, however many certificates it asks for."""
+PAUSE = timedelta(seconds=30)
+"""How long a certificate is not asked for again after a question on demand."""
+_AT_ONCE = 8
+_MOST_QUESTIONS = 32
+_KNOWN = 16_384
+_NONCE = 16
+_REQUEST = "application/ocsp-request"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a round of fetching brought: how many were new, and how many failed."""
+
+    kept: int
+    failed: int
+
+
+class RevocationService:
+    """Asks registered responders and list addresses."""
+
+    def __init__(
+        self, store: TrustStore, trust: TrustService, fetcher: Fetcher, policy: SignaturePolicy, clock: Clock
+    ) -> None:
+        self._store = store
+        self._trust = trust
+        self._fetcher = fetcher
+        self._policy = policy
+        self._clock = clock
+        self._asked: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def settle(self, questions: Sequence[OpenQuestion], trust: Trust) -> bool:
+        """Asks for certificates whose state is open, each once, in parallel and for two seconds at most. Whether anything new is known."""
+        wanted: dict[tuple[str, str], tuple[OpenQuestion, str]] = {}
+        now = self._clock()
+        for question in questions:
+            key = (question.issuer_fingerprint, certificates.serial(question.certificate))
+            authority = trust.authorities.get(question.issuer_fingerprint)
+            asked = self._asked.get(key)
+            if authority is None or not authority.ocsp_uri or (asked is not None and now - asked < PAUSE):
+                continue
+            wanted.setdefault(key, (question, authority.ocsp_uri))
+        chosen = list(wanted.items())[:_MOST_QUESTIONS]
+        for key, _ in chosen:
+            self._remember(key, now)
+        if not chosen:
+            return False
+        tasks = [
+            asyncio.ensure_future(self._ask(Question(one.certificate, one.issuer), key, uri))
+            for key, (one, uri) in chosen
+        ]
+        done, late = await asyncio.wait(tasks, timeout=ON_DEMAND.total_seconds())
+        for task in late:
+            task.cancel()
+        answers = [answer for answer in (task.result() for task in done) if answer is not None]
+        return bool(answers) and await self._store.keep_answers(answers) > 0
+
+    async def refresh_answers(self, older_than: timedelta) -> Fetched:
+        """Asks anew for every active signer and authority whose issuer has a responder and whose answer is older than that."""
+        snapshot = await self._store.snapshot()
+        now = self._clock()
+        wanted: list[tuple[tuple[str, str], Question, str]] = []
+        subjects = [one.certificate for one in snapshot.signers.values() if one.state is SignerState.ACTIVE]
+        for der in [*subjects, *(one.certificate for one in snapshot.authorities)]:
+            certificate = certificates.load(der)
+            issuer = _issuer(certificate, snapshot.authorities)
+            if issuer is None or certificate.not_valid_after_utc < now:
+                continue
+            key = (issuer[0].fingerprint, certificates.serial(certificate))
+            known = snapshot.answers.get(key)
+            if known is None or now - known.this_update > older_than:
+                wanted.append((key, Question(certificate, issuer[1]), issuer[0].ocsp_uri))
+        answers = await asyncio.gather(*(self._ask(question, key, uri) for key, question, uri in wanted))
+        kept = [answer for answer in answers if answer is not None]
+        return Fetched(await self._store.keep_answers(kept) if kept else 0, len(answers) - len(kept))
+
+    async def refresh_lists(self) -> Fetched:
+        """Fetches the list of every authority that has an address. A list with the number at hand is no failure."""
+        snapshot = await self._store.snapshot()
+        kept = failed = 0
+        for authority in snapshot.authorities:
+            if not authority.revocation_list_uri:
+                continue
+            try:
+                async with self._slots:
+                    content = await self._fetcher.get(authority.revocation_list_uri, LARGEST_LIST)
+                if await self._trust.refresh_revocations(content):
+                    kept += 1
+            except (FetchFailed, DomainError):
+                failed += 1
+        return Fetched(kept, failed)
+
+    async def _ask(self, question: Question, key: tuple[str, str], uri: str) -> AnsweredRevocation | None:
+        """One question; None when nobody answers, or the answer proves nothing."""
+        asked = replace(question, nonce=os.urandom(_NONCE))
+        try:
+            async with self._slots:
+                content = await self._fetcher.post(uri, asked.encode(), _REQUEST, LARGEST_ANSWER)
+            status = read_answer(content, asked, self._clock(), self._policy.ocsp_validity)
+        except (FetchFailed, OcspRefused):
+            return None
+        evidence = Evidence.of(EvidenceKind.OCSP_RESPONSE, content)
+        return AnsweredRevocation(*key, replace(status, sha256=evidence.sha256), evidence)
+
+    def _remember(self, key: tuple[str, str], now: datetime) -> None:
+        self._asked[key] = now
+        self._asked.move_to_end(key)
+        while len(self._asked) > _KNOWN:
+            self._asked.popitem(last=False)
+
+
+def _issuer(
+    certificate: x509.Certificate, authorities: Sequence[Authority]
+) -> tuple[Authority, x509.Certificate] | None:
+    """The registered authority with a responder that issued a certificate."""
+    for authority in authorities:
+        if not authority.ocsp_uri:
+            continue
+        candidate = certificates.load(authority.certificate)
+        if candidate != certificate and certificates.issued_by(certificate, candidate):
+            return authority, candidate
+    return None

@@ -1,0 +1,132 @@
+"""Judging batches of documents: facts and verdicts in one job of a worker thread, revocation asked for once where it is open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.chassis.clock import Clock
+from services.chassis.errors import FieldViolation, InvalidArgument
+from services.signing.formats.cms import verify_cms
+from services.signing.formats.facts import Finding, SignatureFacts, SubIndication
+from services.signing.formats.xmldsig import verify_xmldsig
+from services.signing.model import CarriedSignature, SignatureFormat, SignedDocument, Verdict
+from services.signing.policy import SignaturePolicy
+from services.signing.ports import TrustStore
+from services.signing.service.evidence import EvidenceService
+from services.signing.service.revocation import RevocationService
+from services.signing.service.verification.blocks import JudgedSignature, SignatureJudge
+from services.signing.service.verification.requirements import document_verdict
+from services.signing.service.verification.trust import Trust
+
+LARGEST_BATCH = 200
+MOST_SIGNATURES = 8
+LARGEST_SIGNATURE = 64 * 1024
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A signature of a document with its facts, or with the finding that it does not hold."""
+
+    carried: CarriedSignature | None
+    facts: SignatureFacts | Finding
+
+
+class VerificationService:
+    """Judges batches. The trust list is held parsed and read anew whenever its version has moved, so a suspension holds at once."""
+
+    def __init__(
+        self,
+        store: TrustStore,
+        evidence: EvidenceService,
+        revocation: RevocationService,
+        policy: SignaturePolicy,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._evidence = evidence
+        self._revocation = revocation
+        self._policy = policy
+        self._clock = clock
+        self._judge = SignatureJudge(policy)
+        self._trust: Trust | None = None
+
+    async def judge(self, documents: Sequence[SignedDocument]) -> Sequence[Verdict]:
+        """A verdict per document, 1 to 200, with its evidence kept."""
+        verdicts, judged = await self._judged(documents)
+        await self._evidence.keep([one for signature in judged for one in signature.evidence])
+        return verdicts
+
+    async def validate(self, document: SignedDocument) -> Verdict:
+        """The verdict on a file that someone holds; nothing is kept."""
+        verdicts, _ = await self._judged([document])
+        return verdicts[0]
+
+    async def _judged(self, documents: Sequence[SignedDocument]) -> tuple[Sequence[Verdict], Sequence[JudgedSignature]]:
+        if not 1 <= len(documents) <= LARGEST_BATCH:
+            raise InvalidArgument.of(
+                FieldViolation("documents", f"1 to {LARGEST_BATCH} documents", "COUNT_OUT_OF_RANGE")
+            )
+        trust = await self._current()
+        found, verdicts, judged = await asyncio.to_thread(self._batch, documents, trust)
+        questions = [question for signature in judged for question in signature.questions]
+        if questions and await self._revocation.settle(questions, trust):
+            verdicts, judged = await asyncio.to_thread(self._verdicts, documents, found, await self._current())
+        return verdicts, judged
+
+    async def _current(self) -> Trust:
+        version = await self._store.version()
+        if self._trust is None or self._trust.snapshot.version != version:
+            self._trust = Trust.of(await self._store.snapshot(), self._trust)
+        return self._trust
+
+    def _batch(
+        self, documents: Sequence[SignedDocument], trust: Trust
+    ) -> tuple[Sequence[Sequence[_Found]], Sequence[Verdict], Sequence[JudgedSignature]]:
+        found = [_facts(document) for document in documents]
+        return found, *self._verdicts(documents, found, trust)
+
+    def _verdicts(
+        self, documents: Sequence[SignedDocument], found: Sequence[Sequence[_Found]], trust: Trust
+    ) -> tuple[Sequence[Verdict], Sequence[JudgedSignature]]:
+        now = self._clock()
+        verdicts, all_judged = [], []
+        for document, signatures in zip(documents, found, strict=True):
+            judged = [self._judge.judge(document, one.carried, one.facts, trust, now) for one in signatures]
+            version = trust.snapshot.version
+            verdicts.append(document_verdict(document, [one.verdict for one in judged], self._policy, version))
+            all_judged += judged
+        return verdicts, all_judged
+
+
+def _facts(document: SignedDocument) -> Sequence[_Found]:
+    """Every signature of a document; one finding when there is none, or too many."""
+    wanted: list[CarriedSignature | None] = [None] if document.format is not None else []
+    wanted += document.signatures[:MOST_SIGNATURES]
+    if len(document.signatures) > MOST_SIGNATURES or any(_too_large(one) for one in document.signatures):
+        finding = Finding(SubIndication.FORMAT_FAILURE, "SIGNATURE_TOO_LARGE", "at most 8 signatures of 64 KiB")
+        return [_Found(None, finding)]
+    if not wanted:
+        finding = Finding(SubIndication.NO_SIGNATURE_FOUND, "SIGNATURE_MISSING", "the document has no signature")
+        return [_Found(None, finding)]
+    return [_Found(one, _verified(document, one)) for one in wanted]
+
+
+def _verified(document: SignedDocument, carried: CarriedSignature | None) -> SignatureFacts | Finding:
+    try:
+        if carried is None:
+            return verify_xmldsig(document.content)
+        if not carried.content:
+            raise Finding(SubIndication.NO_SIGNATURE_FOUND, "SIGNATURE_MISSING", "the document has no signature")
+        if carried.format is not SignatureFormat.CMS_DETACHED:
+            raise Finding(
+                SubIndication.FORMAT_FAILURE, "FORMAT_NOT_ACCEPTED", "signatures of that form are not accepted"
+            )
+        return verify_cms(document.content, carried.content)
+    except Finding as finding:
+        return finding
+
+
+def _too_large(carried: CarriedSignature) -> bool:
+    return len(carried.content) > LARGEST_SIGNATURE
