@@ -21,8 +21,10 @@ DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 """Extended key usage for document signing (RFC 9336)."""
 _LIFE = timedelta(days=365)
 _EARLY = timedelta(minutes=5)
+_OPENSSL_TIME = "%y%m%d%H%M%SZ"
 _SIGNING_ROOT = "Throw-away national root"
 _SIGNING_AUTHORITY = "Throw-away document signing CA"
+_TIME_ROOT = "Throw-away time-stamp root"
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -56,6 +58,7 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = _name(name)
         parent = issuer or self
+        self.issued: list[x509.Certificate] = []
         now = datetime.now(UTC)
         self.certificate = (
             x509.CertificateBuilder()
@@ -108,7 +111,19 @@ class Authority:
         )
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical=critical)
-        return builder.sign(self.key, hashes.SHA256())
+        certificate = builder.sign(self.key, hashes.SHA256())
+        self.issued.append(certificate)
+        return certificate
+
+    def index(self, revoked: dict[int, tuple[datetime, str]] | None = None) -> str:
+        """What it issued, as the index file of `openssl ocsp`; `revoked` maps serial numbers to time and reason."""
+        lines = []
+        for one in self.issued:
+            ended = (revoked or {}).get(one.serial_number)
+            state = f"{'R' if ended else 'V'}\t{one.not_valid_after_utc:{_OPENSSL_TIME}}\t"
+            when = f"{ended[0]:{_OPENSSL_TIME}},{ended[1]}" if ended else ""
+            lines.append(f"{state}{when}\t{one.serial_number:0{_even(one.serial_number)}X}\tunknown\t/CN=x\n")
+        return "".join(lines)
 
     def revocation_list(self, number: int, revoked: list[x509.Certificate], at: datetime | None = None) -> bytes:
         """A CRL, DER, valid for a week (RFC 5280 §5)."""
@@ -141,6 +156,7 @@ class Pki:
         self.workload_authority = Authority("Lien Thong throw-away workload CA")
         self.signing_root = Authority(_SIGNING_ROOT)
         self.signing_authority = Authority(_SIGNING_AUTHORITY, self.signing_root)
+        self.time_root = Authority(_TIME_ROOT)
         self.authority = folder / "ca.pem"
         self.authority.write_bytes(self.workload_authority.pem)
         self._pairs: dict[str, Pair] = {}
@@ -208,6 +224,41 @@ class Pki:
             _private(self.folder / f"{stem}.passphrase", passphrase),
         )
 
+    def public_authorities(self) -> Path:
+        """Folder for `deploy.local.authorities`: an OCSP responder of the signing authority, a time-stamping authority under a root of its
+        own, and the lists `root.crl` and `issuer.crl`. Call `publish` after later issues and revocations."""
+        folder = self.folder / "authorities"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not (folder / "ocsp.crt").exists():
+            signs = (_usage(digital_signature=True), True)
+            for stem, authority, purpose in (
+                ("ocsp", self.signing_authority, ExtendedKeyUsageOID.OCSP_SIGNING),
+                ("tsa", self.time_root, ExtendedKeyUsageOID.TIME_STAMPING),
+            ):
+                key = ec.generate_private_key(ec.SECP256R1())
+                usages = [signs, (x509.ExtendedKeyUsage([purpose]), True)]
+                certificate = authority.issue(f"Throw-away {stem}", key, usages)
+                (folder / f"{stem}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+                _private(folder / f"{stem}.key", _pkcs8(key))
+            (folder / "issuer.crt").write_bytes(self.signing_authority.pem)
+            (folder / "time-root.crt").write_bytes(self.time_root.pem)
+        self.publish(1, {})
+        return folder
+
+    def publish(self, number: int, revoked: dict[int, tuple[datetime, str]]) -> None:
+        """Writes the OCSP index and the lists anew; `revoked` maps serial numbers of signers to time and reason of OpenSSL."""
+        folder = self.folder / "authorities"
+        gone = [one for one in self.signing_authority.issued if one.serial_number in revoked]
+        contents = {
+            "index.txt": self.signing_authority.index(revoked).encode(),
+            "issuer.crl": self.signing_authority.revocation_list(number, gone),
+            "root.crl": self.signing_root.revocation_list(number, []),
+        }
+        for name, content in contents.items():
+            partial = folder / f"{name}.part"
+            partial.write_bytes(content)
+            partial.replace(folder / name)
+
     def ed25519(self, name: str) -> Path:
         """A private Ed25519 key, PEM (PKCS#8): one for each name."""
         path = self.folder / f"{name}.pem"
@@ -254,6 +305,11 @@ def _private(path: Path, content: bytes) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
     return path
+
+
+def _even(serial: int) -> int:
+    """Digits of a serial number in whole octets, as OpenSSL writes them."""
+    return (serial.bit_length() + 7) // 8 * 2
 
 
 def _name(common_name: str) -> x509.Name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,8 @@ from services.signing.postgres.evidence import add_evidence
 from services.signing.schema import ocsp_answer, revocation_list, revoked_certificate, trust_state
 
 _CHUNK = 1000
+HOLD = "certificateHold"
+"""The one revocation that can be taken back."""
 Serials = tuple[str, str]
 """Fingerprint of the issuer and serial number, both hex."""
 
@@ -70,21 +72,24 @@ async def replace_revocations(
     if replaced.scalar_one_or_none() is None:
         return False
     await add_evidence(connection, [kept])
-    await connection.execute(delete(revoked_certificate).where(revoked_certificate.c.issuer == new.issuer))
+    # A list drops certificates once they have expired (RFC 5280 §3.3); signatures are judged for longer. Only a hold ends.
+    own = revoked_certificate.c.issuer == new.issuer
+    await connection.execute(delete(revoked_certificate).where(own, revoked_certificate.c.reason == HOLD))
     for start in range(0, len(entries), _CHUNK):
-        await connection.execute(
-            insert(revoked_certificate),
-            [
-                {
-                    "issuer": new.issuer,
-                    "serial": entry.serial,
-                    "revoked_at": entry.revoked_at,
-                    "reason": entry.reason,
-                    "invalid_since": entry.invalid_since,
-                }
-                for entry in entries[start : start + _CHUNK]
-            ],
-        )
+        rows = [
+            {
+                "issuer": new.issuer,
+                "serial": entry.serial,
+                "revoked_at": entry.revoked_at,
+                "reason": entry.reason,
+                "invalid_since": entry.invalid_since,
+            }
+            for entry in entries[start : start + _CHUNK]
+        ]
+        wanted = upsert(revoked_certificate)
+        said = {name: wanted.excluded[name] for name in ("revoked_at", "reason", "invalid_since")}
+        key = [revoked_certificate.c.issuer, revoked_certificate.c.serial]
+        await connection.execute(wanted.on_conflict_do_update(index_elements=key, set_=said), rows)
     await raise_version(connection)
     return True
 
@@ -105,7 +110,7 @@ async def keep_answers(connection: AsyncConnection, answers: Sequence[AnsweredRe
         statement = upsert(ocsp_answer).values(issuer=answer.issuer, serial=answer.serial, **row)
         newer = ocsp_answer.c.this_update < status.this_update
         # A certificate that was revoked stays so, except from a hold.
-        held = or_(ocsp_answer.c.revoked_at.is_(None), ocsp_answer.c.reason == "certificateHold")
+        held = or_(ocsp_answer.c.revoked_at.is_(None), ocsp_answer.c.reason == HOLD)
         taken = await connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[ocsp_answer.c.issuer, ocsp_answer.c.serial],

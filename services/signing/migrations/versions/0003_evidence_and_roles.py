@@ -55,5 +55,5 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(64), nullable=False),
     )
     grant(op, "SELECT, INSERT", "evidence")
-    grant(op, "UPDATE", "authority")
+    grant(op, "UPDATE", "authority", "revoked_certificate")
     grant(op, "SELECT, INSERT, UPDATE", "ocsp_answer", "trust_list")

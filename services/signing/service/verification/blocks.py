@@ -133,6 +133,8 @@ class SignatureJudge:
     ) -> None:
         certificate = certificates.load(facts.signer_certificate_der)
         report.fingerprint = certificates.fingerprint(certificate)
+        registered = trust.snapshot.signers.get(report.fingerprint)
+        report.signer = registered if registered and registered.facility == document.facility else None
         self._set_times(document, facts, report, trust, now)
         best_time = report.best_time or document.received_at
         report.block = BuildingBlock.CERTIFICATE_VALIDATION
@@ -146,7 +148,7 @@ class SignatureJudge:
         self._check_revocation(path, best_time, report, trust, now)
         report.block = BuildingBlock.ACCEPTANCE_VALIDATION
         self._check_algorithms(facts, certificate, path, best_time)
-        report.signer = _registered(report.fingerprint, document, trust)
+        _check_registered(report, document, trust)
         _check_compromise(report.signer, best_time)
         _check_batch(document, carried)
         claimed = facts.claimed_signing_time
@@ -186,11 +188,10 @@ class SignatureJudge:
                 if result.sub_indication and not result.open:
                     raise _finding(result.sub_indication, result.reason)
             elif result.open:
-                if self._policy.authority_revocation_required:
-                    raise Finding(
-                        SubIndication.TRY_LATER, "ISSUER_REVOCATION_UNKNOWN", "an issuer's revocation state is open"
-                    )
-                report.warnings.setdefault(BuildingBlock.CERTIFICATE_VALIDATION, "ISSUER_REVOCATION_UNKNOWN")
+                reason = "ISSUER_REVOCATION_UNKNOWN"
+                report.warnings.setdefault(BuildingBlock.CERTIFICATE_VALIDATION, reason)
+                if self._policy.authority_revocation_required and not (report.revocation and report.revocation.open):
+                    report.revocation = RevocationResult(result.status, SubIndication.TRY_LATER, reason)
             elif result.sub_indication:
                 raise Finding(SubIndication.REVOKED_CA_NO_POE, "ISSUER_REVOKED", "an issuer's certificate was revoked")
 
@@ -248,23 +249,23 @@ def _check_validity(certificate: x509.Certificate, best_time: datetime, report: 
         )
 
 
-def _registered(fingerprint: str, document: SignedDocument, trust: Trust) -> SignerCertificate:
-    signer = trust.snapshot.signers.get(fingerprint)
-    if signer is None:
-        reason, text = "SIGNER_NOT_REGISTERED", "the certificate is not registered"
-    elif signer.facility != document.facility:
-        reason, text = "SIGNER_OF_OTHER_FACILITY", "the certificate is registered for another facility"
-    elif signer.suspended_at is not None and signer.suspended_at <= document.received_at:
-        reason, text = "SIGNER_SUSPENDED", "the certificate is suspended"
-    else:
-        return signer
-    raise Finding(SubIndication.SIG_CONSTRAINTS_FAILURE, reason, text)
+def _check_registered(report: _Report, document: SignedDocument, trust: Trust) -> None:
+    """Registered before use, for the facility that submits, and not suspended when it did."""
+    if report.signer is None:
+        known = report.fingerprint in trust.snapshot.signers
+        reason = "SIGNER_OF_OTHER_FACILITY" if known else "SIGNER_NOT_REGISTERED"
+        raise Finding(SubIndication.SIG_CONSTRAINTS_FAILURE, reason, "the certificate is not this facility's")
+    suspended = report.signer.suspended_at
+    if suspended is not None and suspended <= document.received_at:
+        raise Finding(SubIndication.SIG_CONSTRAINTS_FAILURE, "SIGNER_SUSPENDED", "the certificate is suspended")
 
 
-def _check_compromise(signer: SignerCertificate, best_time: datetime) -> None:
+def _check_compromise(signer: SignerCertificate | None, best_time: datetime) -> None:
     """A reported compromise is a revocation by the registry: signatures without proof that they are older do not count."""
-    if signer.state is SignerState.COMPROMISED and (
-        signer.compromised_at is None or signer.compromised_at <= best_time
+    if (
+        signer is not None
+        and signer.state is SignerState.COMPROMISED
+        and (signer.compromised_at is None or signer.compromised_at <= best_time)
     ):
         raise Finding(SubIndication.REVOKED_NO_POE, "KEY_COMPROMISED", "the key was not the signer's alone any more")
 
