@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -14,6 +15,7 @@ from lienthong.signing.v1 import (
     verification_service_pb2,
     verification_service_pb2_grpc,
 )
+from opentelemetry import metrics
 
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
@@ -22,17 +24,19 @@ from services.chassis.main import run
 from services.chassis.server import Server
 from services.chassis.settings import SettingsError
 from services.chassis.telemetry import Telemetry
-from services.signing import convert, rpc
+from services.signing import convert, jobs, rpc
 from services.signing.access import ACCESS
 from services.signing.config import Settings
 from services.signing.peers.fetcher import HttpFetcher
 from services.signing.policy import PolicyError, SignaturePolicy, load_policy
 from services.signing.postgres import PostgresEvidenceStore, PostgresTrustStore
 from services.signing.service.evidence import EvidenceService
+from services.signing.service.expiry import ExpiryService
 from services.signing.service.revocation import RevocationService
 from services.signing.service.trust import TrustService
 from services.signing.service.trust_list import TrustListService
 from services.signing.service.verification import VerificationService
+from services.signing.telemetry import TrustInstruments
 from services.signing.transparency import add_log
 
 
@@ -45,7 +49,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     trust = TrustService(trust_store, system_clock)
     trust_lists = TrustListService(trust_store, operators, system_clock)
     evidence = EvidenceService(PostgresEvidenceStore(database))
-    fetcher = await life.enter(HttpFetcher())
+    fetcher = await life.enter(HttpFetcher(settings.revocation.timeout.total_seconds()))
     revocation = RevocationService(trust_store, trust, fetcher, policy, system_clock)
     verification = VerificationService(trust_store, evidence, revocation, policy, system_clock)
     server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
@@ -64,6 +68,14 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         rpc.TrustServicer(trust, trust_lists, policy, system_clock),
         trust_service_pb2.DESCRIPTOR.services_by_name["TrustService"],
     )
+    instruments = TrustInstruments(metrics.get_meter("lienthong"))
+    fetching = settings.revocation
+    server.job(
+        "refresh_revocation",
+        partial(jobs.refresh_revocation, revocation, fetching.interval, fetching.answer_age, instruments),
+    )
+    expiry = ExpiryService(trust_store, system_clock)
+    server.job("warn_of_expiry", partial(jobs.warn_of_expiry, expiry, settings.expiry_interval, instruments))
     await add_log(server, settings, database, life, system_clock)
     server.health(database.ping)
     return server

@@ -33,11 +33,21 @@ class StampSettings:
 
 
 @dataclass(frozen=True)
+class RevocationSettings:
+    """Fetching from the addresses registered with authorities: every `interval` their lists, and an OCSP answer for every signer whose
+    answer is older than `answer_age`. `timeout` is for one request."""
+
+    interval: timedelta = timedelta(minutes=10)
+    answer_age: timedelta = timedelta(hours=6)
+    timeout: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
 class Settings:
     """`log_key` is the Ed25519 private key of the checkpoints (PEM, PKCS#8); `log_origin` names the log, one a year.
 
     `signing_policy` is a TOML file as in `policies/`; `scheme_operators` a PEM file of the certificates that may sign
-    trusted lists (ETSI TS 119 612), none without it.
+    trusted lists (ETSI TS 119 612), none without it. Every `expiry_interval` the signers that expire soon are told.
     """
 
     server: ServerSettings
@@ -47,6 +57,8 @@ class Settings:
     log_origin: str
     witness: WitnessSettings = WitnessSettings()
     stamp: StampSettings = StampSettings()
+    revocation: RevocationSettings = RevocationSettings()
+    expiry_interval: timedelta = timedelta(hours=1)
     checkpoint_interval: timedelta = timedelta(seconds=1)
     signing_policy: Path = SHIPPED
     scheme_operators: Path | None = None

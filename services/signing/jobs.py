@@ -10,10 +10,12 @@ from services.chassis import log
 from services.chassis.clock import Clock
 from services.signing.model import Checkpoint
 from services.signing.ports import TimestampFailed
+from services.signing.service.expiry import ExpiryService
 from services.signing.service.log import LogService
+from services.signing.service.revocation import RevocationService
 from services.signing.service.stamps import StampService
 from services.signing.service.witnesses import WitnessRound, WitnessService
-from services.signing.telemetry import LogInstruments
+from services.signing.telemetry import LogInstruments, TrustInstruments
 
 _STAMP_RETRY = timedelta(seconds=15)
 
@@ -93,3 +95,36 @@ async def stamp_checkpoints(service: StampService, interval: timedelta, instrume
             log.event("timestamp_failed", level="warning", reason=failed.reason)
             pause = min(interval, _STAMP_RETRY)
         await asyncio.sleep(pause.total_seconds())
+
+
+async def refresh_revocation(
+    service: RevocationService, interval: timedelta, answer_age: timedelta, instruments: TrustInstruments
+) -> None:
+    """Fetches lists and OCSP answers from the addresses registered with authorities, once an interval."""
+    while True:
+        for kind, done in (
+            ("CRL", await service.refresh_lists()),
+            ("OCSP", await service.refresh_answers(answer_age)),
+        ):
+            instruments.fetches.add(done.kept, {"kind": kind, "outcome": "kept"})
+            instruments.fetches.add(done.failed, {"kind": kind, "outcome": "failed"})
+            if done.failed:
+                log.event("revocation_fetch_failed", level="warning", kind=kind, failed=done.failed)
+        await asyncio.sleep(interval.total_seconds())
+
+
+async def warn_of_expiry(service: ExpiryService, interval: timedelta, instruments: TrustInstruments) -> None:
+    """Tells of signer certificates that expire soon: each once for 30 and once for 7 days, again after a restart."""
+    while True:
+        done = await service.look()
+        for days, count in done.counts.items():
+            instruments.expiring.set(count, {"days_left": days})
+        for warning in done.warnings:
+            log.event(
+                "signer_certificate_expiring",
+                level="warning",
+                certificate=warning.signer.fingerprint,
+                facility=warning.signer.facility,
+                days_left=warning.days_left,
+            )
+        await asyncio.sleep(interval.total_seconds())

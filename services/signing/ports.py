@@ -68,8 +68,8 @@ class TrustStore(Protocol):
     async def compromise_signer(self, fingerprint: str, since: datetime) -> SignerCertificate | None:
         """Marks a key compromised; the earliest time that was reported counts. None when there is none."""
 
-    async def expiring_signers(self, before: datetime) -> Sequence[SignerCertificate]:
-        """Registrations that are not suspended and expire before a time, soonest first, at most 10,000."""
+    async def expiring_signers(self, after: datetime, before: datetime) -> Sequence[SignerCertificate]:
+        """Active registrations that expire between two times, soonest first, at most 10,000."""
 
     async def replace_revocations(self, revocation_list: RevocationList, entries: Sequence[RevokedCertificate]) -> bool:
         """Puts a list in the place of an older one of the same issuer and keeps its bytes as evidence; False when the one at hand has a

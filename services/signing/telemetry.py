@@ -14,6 +14,19 @@ METRIC_UNWITNESSED = "lienthong.signing.log.unwitnessed"
 METRIC_UNWITNESSED_PROOFS = "lienthong.signing.log.unwitnessed_proofs"
 METRIC_WITNESS_FAILURES = "lienthong.signing.log.witness_failures"
 METRIC_STAMP_FAILURES = "lienthong.signing.log.timestamp_failures"
+METRIC_REVOCATION_FETCHES = "lienthong.signing.revocation_fetches"
+
+
+class TrustInstruments:
+    """What is measured of the trust list."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.expiring = meter.create_gauge(
+            METRIC_EXPIRING, "{certificate}", "Active signer certificates by the days that are left of them: 0, 7, 30"
+        )
+        self.fetches = meter.create_counter(
+            METRIC_REVOCATION_FETCHES, "{answer}", "Lists and OCSP answers fetched, by kind and outcome"
+        )
 
 
 class LogInstruments:

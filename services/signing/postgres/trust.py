@@ -140,13 +140,16 @@ class PostgresTrustStore:
             fingerprint, earlier, state=SignerState.COMPROMISED.value, compromised_at=since
         )
 
-    async def expiring_signers(self, before: datetime) -> Sequence[SignerCertificate]:
-        """Active registrations that expire before a time."""
+    async def expiring_signers(self, after: datetime, before: datetime) -> Sequence[SignerCertificate]:
+        """Active registrations that expire between two times."""
 
         async def work(connection: AsyncConnection) -> Sequence[SignerCertificate]:
             wanted = (
                 select(signer_certificate)
-                .where(signer_certificate.c.expires_at < before, signer_certificate.c.state == SignerState.ACTIVE.value)
+                .where(
+                    signer_certificate.c.expires_at.between(after, before),
+                    signer_certificate.c.state == SignerState.ACTIVE.value,
+                )
                 .order_by(signer_certificate.c.expires_at, signer_certificate.c.fingerprint)
                 .limit(_MOST_EXPIRING)
             )
