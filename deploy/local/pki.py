@@ -122,7 +122,9 @@ class Authority:
             ended = (revoked or {}).get(one.serial_number)
             state = f"{'R' if ended else 'V'}\t{one.not_valid_after_utc:{_OPENSSL_TIME}}\t"
             when = f"{ended[0]:{_OPENSSL_TIME}},{ended[1]}" if ended else ""
-            lines.append(f"{state}{when}\t{one.serial_number:0{_even(one.serial_number)}X}\tunknown\t/CN=x\n")
+            lines.append(
+                f"{state}{when}\t{one.serial_number:0{_even(one.serial_number)}X}\tunknown\t/CN={one.serial_number:x}\n"
+            )
         return "".join(lines)
 
     def revocation_list(self, number: int, revoked: list[x509.Certificate], at: datetime | None = None) -> bytes:

@@ -32,10 +32,10 @@ from services.signing.policy import PolicyError, SignaturePolicy, load_policy
 from services.signing.postgres import PostgresEvidenceStore, PostgresTrustStore
 from services.signing.service.evidence import EvidenceService
 from services.signing.service.expiry import ExpiryService
-from services.signing.service.revocation import RevocationService
 from services.signing.service.trust import TrustService
 from services.signing.service.trust_list import TrustListService
 from services.signing.service.verification import VerificationService
+from services.signing.service.verification.sources import RevocationService
 from services.signing.telemetry import TrustInstruments
 from services.signing.transparency import add_log
 

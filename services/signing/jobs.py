@@ -12,8 +12,8 @@ from services.signing.model import Checkpoint
 from services.signing.ports import TimestampFailed
 from services.signing.service.expiry import ExpiryService
 from services.signing.service.log import LogService
-from services.signing.service.revocation import RevocationService
 from services.signing.service.stamps import StampService
+from services.signing.service.verification.sources import RevocationService
 from services.signing.service.witnesses import WitnessRound, WitnessService
 from services.signing.telemetry import LogInstruments, TrustInstruments
 

@@ -15,9 +15,9 @@ from services.signing.model import CarriedSignature, SignatureFormat, SignedDocu
 from services.signing.policy import SignaturePolicy
 from services.signing.ports import TrustStore
 from services.signing.service.evidence import EvidenceService
-from services.signing.service.revocation import RevocationService
 from services.signing.service.verification.blocks import JudgedSignature, SignatureJudge
 from services.signing.service.verification.requirements import document_verdict
+from services.signing.service.verification.sources import RevocationService
 from services.signing.service.verification.trust import Trust
 
 LARGEST_BATCH = 200

@@ -58,7 +58,7 @@ class RevocationService:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def settle(self, questions: Sequence[OpenQuestion], trust: Trust) -> bool:
-        """Asks for certificates whose state is open, each once, in parallel and for two seconds at most. Whether anything new is known."""
+        """Asks for certificates whose state is open, each once, in parallel and for two seconds at most. Whether any was answered."""
         wanted: dict[tuple[str, str], tuple[OpenQuestion, str]] = {}
         now = self._clock()
         for question in questions:
@@ -81,7 +81,10 @@ class RevocationService:
         for task in late:
             task.cancel()
         answers = [answer for answer in (task.result() for task in done) if answer is not None]
-        return bool(answers) and await self._store.keep_answers(answers) > 0
+        if answers:
+            # Not how many were kept: the job may have been first with an answer of the same second.
+            await self._store.keep_answers(answers)
+        return bool(answers)
 
     async def refresh_answers(self, older_than: timedelta) -> Fetched:
         """Asks anew for every active signer and authority whose issuer has a responder and whose answer is older than that."""
