@@ -31,11 +31,13 @@ from lienthong.samples.people import Person
 from lienthong.signing.v1 import trust_pb2, trust_service_pb2, trust_service_pb2_grpc
 from lienthong.type.v1 import administrative_area_pb2, administrative_sex_pb2, human_name_pb2, identifier_pb2
 
+from deploy.local.authorities import Authorities
 from deploy.local.outside import Outside
 from deploy.local.pki import Pair, Pki, SigningPair
 
 SEED = 20261123
 PERSONS = 6
+_FIRST_LIST = 1
 _SECONDS = 15.0
 _PATIENCE = 20.0
 
@@ -60,13 +62,14 @@ class Seeded:
     persons: list[dict[str, Any]]
 
 
-def seed(pki: Pki, outside: Outside, public: str) -> Seeded:
-    """Fills an empty stack."""
+def seed(pki: Pki, outside: Outside, public: str, authorities: Authorities) -> Seeded:
+    """Fills an empty stack. The public authorities know every certificate from then on."""
     channel = connect_sync(public, authority=pki.authority, token=operator_token(outside, "admin"))
     steward = connect_sync(public, authority=pki.authority, token=operator_token(outside, "steward"))
     with channel, steward:
-        _trust(channel, pki)
+        _trust(channel, pki, authorities)
         facilities = [_facility(channel, pki, number, one) for number, one in enumerate(FACILITIES)]
+        pki.publish(_FIRST_LIST, {})
         generator = Generator(SEED)
         persons = [_person(steward, outside, generator.person()) for _ in range(PERSONS)]
     return Seeded(facilities, persons)
@@ -95,16 +98,25 @@ def post(url: str, form: dict[str, str], authority: str) -> dict[str, Any]:
         return fields
 
 
-def _trust(channel: Any, pki: Pki) -> None:
+def _trust(channel: Any, pki: Pki, authorities: Authorities) -> None:
     stub: Any = trust_service_pb2_grpc.TrustServiceStub(channel)
-    for kind, authority in (
-        (trust_pb2.AUTHORITY_KIND_ROOT, pki.signing_root),
-        (trust_pb2.AUTHORITY_KIND_INTERMEDIATE, pki.signing_authority),
+    root, issuer = trust_pb2.AUTHORITY_KIND_ROOT, trust_pb2.AUTHORITY_KIND_INTERMEDIATE
+    lists = authorities.revocation_list
+    for anchor in (
+        trust_pb2.TrustAnchor(kind=root, certificate=pki.signing_root.der, revocation_list_uri=lists("root")),
+        trust_pb2.TrustAnchor(
+            kind=issuer,
+            certificate=pki.signing_authority.der,
+            revocation_list_uri=lists("issuer"),
+            ocsp_uri=authorities.ocsp,
+        ),
+        trust_pb2.TrustAnchor(
+            kind=root, certificate=pki.time_root.der, purpose=trust_pb2.AUTHORITY_PURPOSE_TIMESTAMPING
+        ),
     ):
-        anchor = trust_pb2.TrustAnchor(kind=kind, certificate=authority.der)
         request = trust_service_pb2.CreateTrustAnchorRequest(request_id=str(uuid.uuid4()), trust_anchor=anchor)
         stub.CreateTrustAnchor(request, timeout=_SECONDS)
-    crl = pki.signing_authority.revocation_list(1, [])
+    crl = pki.signing_authority.revocation_list(_FIRST_LIST, [])
     listed = trust_service_pb2.ImportRevocationListRequest(request_id=str(uuid.uuid4()), revocation_list=crl)
     stub.ImportRevocationList(listed, timeout=_SECONDS)
 

@@ -27,6 +27,7 @@ from joserfc.jwk import ECKey
 from lienthong.client.tlog.note import NoteSigner
 
 from deploy.envoy.values import Address, GatewayValues, Issuer, Rate
+from deploy.local.authorities import Authorities
 from deploy.local.gateway import gateway_command, wait_ready
 from deploy.local.outside import Outside
 from deploy.local.pki import Pki
@@ -116,18 +117,19 @@ class LocalStack:
         pki = Pki(self.folder / "pki")
         with ThreadPoolExecutor(2) as pool:
             database = pool.submit(self._start_database)
-            outside = self._start_outside(pki)
+            outside, authorities = self._start_outside(pki), self._start_authorities(pki)
             databases = database.result()
         addresses = {role: self._ports.reserve() for role in ROLES}
         keys = self._keys(pki)
         for role in ROLES:
-            self._launch(self._role(role, pki, databases[role], addresses, outside, keys))
+            self._launch(self._role(role, pki, databases[role], addresses, outside, keys, authorities))
         gateway = self._gateway_values = self._gateway(pki, addresses, outside)
         self._launch(gateway_command(gateway, self.folder, self._log("gateway")))
         self._wait_roles()
         wait_ready(self._processes["gateway"], gateway, _READY_SECONDS, frozenset(ROLES))
-        seeded = seed(pki, outside, str(gateway.public_listener))
+        seeded = seed(pki, outside, str(gateway.public_listener), authorities)
         self.endpoints = self._endpoints(pki, outside, gateway, seeded)
+        self.endpoints["authorities"] = {"ocsp": authorities.ocsp, "tsa": authorities.tsa, "folder": authorities.folder}
         partial = self.folder / "endpoints.part"
         partial.touch(mode=0o600)
         partial.write_text(json.dumps(self.endpoints, ensure_ascii=False, indent=2) + "\n", "utf-8")
@@ -264,6 +266,18 @@ class LocalStack:
         self._launch(Command("outside", arguments, _environment(), self._log("outside"), ROOT))
         return settings
 
+    def _start_authorities(self, pki: Pki) -> Authorities:
+        """OCSP, lists and time-stamps: what the public authorities run."""
+        settings = Authorities(self._ports.reserve(), str(pki.public_authorities()))
+        arguments = [
+            sys.executable,
+            "-m",
+            "deploy.local.authorities",
+            str(settings.save(pki.folder / "authorities.json")),
+        ]
+        self._launch(Command("authorities", arguments, _environment(), self._log("authorities"), ROOT))
+        return settings
+
     def _issuers(self, pki: Pki, outside: Outside) -> None:
         trusted = {}
         for name, kinds in _ISSUERS.items():
@@ -296,6 +310,7 @@ class LocalStack:
         addresses: Mapping[str, str],
         outside: Outside,
         keys: Mapping[str, Path],
+        authorities: Authorities,
     ) -> Command:
         pair = pki.workload(role)
         environment = _environment() | {
@@ -317,6 +332,9 @@ class LocalStack:
                 "LIENTHONG_LOG_ORIGIN": ORIGIN,
                 "LIENTHONG_WITNESS_POLICY": str(self.folder / "trust.policy"),
                 "LIENTHONG_WITNESS_AUTHORITY": str(pki.authority),
+                "LIENTHONG_STAMP_URL": authorities.tsa,
+                "LIENTHONG_STAMP_ROOTS": str(Path(authorities.folder) / "time-root.crt"),
+                "LIENTHONG_REVOCATION_INTERVAL": "60",
             }
         if role == "records":
             environment |= {
