@@ -3,8 +3,9 @@
 Accepted is exactly this: one DER ContentInfo with nothing after it; SignedData without content, of type `data`, with
 one signer; signed attributes with content-type, message-digest and signing-certificate-v2, once each. Without signed
 attributes a genuine signature could be replayed over the DER of its attributes, and without signing-certificate-v2 the
-certificate could be swapped, so neither is optional here. Certificates in the message only help to find the signer;
-revocation data in it is not looked at.
+certificate could be swapped, so neither is optional here. Level B also takes the signing-time attribute (EN 319 122-1
+§6.3); a signature without it is PLAIN. Certificates in the message only help to find the signer; revocation data in it
+is not looked at. Of the unsigned attributes signature-time-stamps are handed on (CAdES-T), the others are not read.
 
 The parser is cryptography's declarative DER decoder, whose API is marked unstable: nothing outside this file uses it.
 """
@@ -21,14 +22,25 @@ from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
 
 from services.signing.formats.facts import Finding, SignatureFacts, SignatureScope, SubIndication
-from services.signing.formats.keys import Algorithm, Family, SignerCertificate, digest, signer_certificate, verify
-from services.signing.model import SignatureFormat
+from services.signing.formats.keys import (
+    ACCEPTED,
+    Algorithm,
+    Family,
+    SignerCertificate,
+    digest,
+    signer_certificate,
+    verify,
+)
+from services.signing.model import SignatureFormat, SignatureLevel
 
 LARGEST_SIGNATURE = 64 * 1024
 """Longest signature file that is parsed, in bytes."""
 
 MOST_CERTIFICATES = 8
 """Most certificates in a signature."""
+
+MOST_TIMESTAMPS = 4
+"""Most time-stamps on a signature."""
 
 _MOST_ATTRIBUTES = 32
 
@@ -124,9 +136,12 @@ _CONTENT_TYPE = ObjectIdentifier("1.2.840.113549.1.9.3")
 _MESSAGE_DIGEST = ObjectIdentifier("1.2.840.113549.1.9.4")
 _SIGNING_TIME = ObjectIdentifier("1.2.840.113549.1.9.5")
 _SIGNING_CERTIFICATE_V2 = ObjectIdentifier("1.2.840.113549.1.9.16.2.47")
+_SIGNATURE_POLICY = ObjectIdentifier("1.2.840.113549.1.9.16.2.15")
+_SIGNATURE_TIME_STAMP = ObjectIdentifier("1.2.840.113549.1.9.16.2.14")
 _MGF1 = ObjectIdentifier("1.2.840.113549.1.1.8")
 _PSS = ObjectIdentifier("1.2.840.113549.1.1.10")
 _RSA = ObjectIdentifier("1.2.840.113549.1.1.1")
+_ED25519 = ObjectIdentifier("1.3.101.112")
 
 _DATA = bytes.fromhex("06092a864886f70d010701")
 """DER of the object identifier of content type `data`, the whole of an EncapsulatedContentInfo without content."""
@@ -135,6 +150,9 @@ _DIGESTS = {
     ObjectIdentifier("2.16.840.1.101.3.4.2.1"): "sha256",
     ObjectIdentifier("2.16.840.1.101.3.4.2.2"): "sha384",
     ObjectIdentifier("2.16.840.1.101.3.4.2.3"): "sha512",
+    ObjectIdentifier("2.16.840.1.101.3.4.2.8"): "sha3-256",
+    ObjectIdentifier("2.16.840.1.101.3.4.2.9"): "sha3-384",
+    ObjectIdentifier("2.16.840.1.101.3.4.2.10"): "sha3-512",
 }
 _WEAK = {
     ObjectIdentifier("1.2.840.113549.2.5"),  # MD5
@@ -150,6 +168,12 @@ _SIGNATURES: Mapping[ObjectIdentifier, tuple[Family, str]] = {
     ObjectIdentifier("1.2.840.10045.4.3.2"): (Family.ECDSA_DER, "sha256"),
     ObjectIdentifier("1.2.840.10045.4.3.3"): (Family.ECDSA_DER, "sha384"),
     ObjectIdentifier("1.2.840.10045.4.3.4"): (Family.ECDSA_DER, "sha512"),
+    ObjectIdentifier("2.16.840.1.101.3.4.3.10"): (Family.ECDSA_DER, "sha3-256"),
+    ObjectIdentifier("2.16.840.1.101.3.4.3.11"): (Family.ECDSA_DER, "sha3-384"),
+    ObjectIdentifier("2.16.840.1.101.3.4.3.12"): (Family.ECDSA_DER, "sha3-512"),
+    ObjectIdentifier("2.16.840.1.101.3.4.3.14"): (Family.RSA_PKCS1V15, "sha3-256"),
+    ObjectIdentifier("2.16.840.1.101.3.4.3.15"): (Family.RSA_PKCS1V15, "sha3-384"),
+    ObjectIdentifier("2.16.840.1.101.3.4.3.16"): (Family.RSA_PKCS1V15, "sha3-512"),
 }
 
 
@@ -178,6 +202,7 @@ def verify_cms(content: bytes, signature: bytes, registered: Mapping[str, bytes]
         raise Finding(SubIndication.HASH_FAILURE, "DIGEST_MISMATCH", "the content is not the one that was signed")
     # What was signed is the set with its universal tag; the decoder refuses a set that is not in DER order.
     name = verify(certificate, algorithm, signer.signature, asn1.encode_der(signer.signed_attributes))
+    timestamps = _timestamps(signer)
     return SignatureFacts(
         format=SignatureFormat.CMS_DETACHED,
         scope=SignatureScope.FULL,
@@ -186,6 +211,11 @@ def verify_cms(content: bytes, signature: bytes, registered: Mapping[str, bytes]
         digest_algorithm=digest_name,
         claimed_signing_time=attributes.signing_time,
         covered=content,
+        level=SignatureLevel.PLAIN if attributes.signing_time is None else SignatureLevel.B,
+        timestamps=timestamps,
+        timestamped=signer.signature if timestamps else b"",
+        embedded=tuple(der for der in map(_der, _carried(signed)) if der != certificate.der),
+        key_bits=certificate.key_bits,
     )
 
 
@@ -233,6 +263,12 @@ def _attributes(signer: _SignerInfo) -> _Attributes:
         if attribute.oid in values:
             raise _format("SIGNED_ATTRIBUTE_NOT_UNIQUE", "a signed attribute occurs twice")
         values[attribute.oid] = attribute.values.as_list()
+    if _SIGNATURE_POLICY in values:
+        raise Finding(
+            SubIndication.SIGNATURE_POLICY_NOT_AVAILABLE,
+            "SIGNATURE_POLICY_UNKNOWN",
+            "the signature names a signature policy of its own",
+        )
     content_type = _single(values, _CONTENT_TYPE, "CONTENT_TYPE_ATTRIBUTE")
     message_digest = _single(values, _MESSAGE_DIGEST, "MESSAGE_DIGEST_ATTRIBUTE")
     certificate = _single(values, _SIGNING_CERTIFICATE_V2, "SIGNING_CERTIFICATE_ATTRIBUTE")
@@ -273,7 +309,7 @@ def _certificate(
     signed: _SignedData, signer: _SignerInfo, identifier: _EssCertificateId, registered: Mapping[str, bytes]
 ) -> SignerCertificate:
     """The certificate that signing-certificate-v2 names, from the message or from the registered ones."""
-    carried = signed.certificates.as_list() if signed.certificates is not None else []
+    carried = _carried(signed)
     if len(carried) > MOST_CERTIFICATES:
         raise _format("CERTIFICATES_TOO_MANY", f"a signature carries at most {MOST_CERTIFICATES} certificates")
     name = "sha256"
@@ -290,6 +326,28 @@ def _certificate(
     if identifier.issuer_serial is not None and identifier.issuer_serial.serial != certificate.serial:
         raise _missing("SIGNING_CERTIFICATE_MISMATCH", "signing-certificate-v2 names another serial number")
     return certificate
+
+
+def _carried(signed: _SignedData) -> Sequence[asn1.TLV]:
+    return signed.certificates.as_list() if signed.certificates is not None else []
+
+
+def _timestamps(signer: _SignerInfo) -> tuple[bytes, ...]:
+    """The tokens over the signature value (EN 319 122-1 §5.3), DER, unread."""
+    if signer.unsigned_attributes is None:
+        return ()
+    attributes = signer.unsigned_attributes.as_list()
+    if len(attributes) > _MOST_ATTRIBUTES:
+        raise _format("UNSIGNED_ATTRIBUTES_TOO_MANY", f"a signature has at most {_MOST_ATTRIBUTES} unsigned attributes")
+    tokens = [
+        value
+        for attribute in attributes
+        if attribute.oid == _SIGNATURE_TIME_STAMP
+        for value in attribute.values.as_list()
+    ]
+    if len(tokens) > MOST_TIMESTAMPS:
+        raise _format("TIMESTAMPS_TOO_MANY", f"a signature has at most {MOST_TIMESTAMPS} time-stamps")
+    return tuple(map(_der, tokens))
 
 
 def _identified(sid: asn1.TLV, certificate: SignerCertificate) -> bool:
@@ -328,6 +386,11 @@ def _algorithm(value: asn1.TLV, digest_name: str) -> Algorithm:
         plain = value.parse(_AlgorithmIdentifier)
     except ValueError:
         return _pss(value, digest_name)
+    if plain.oid == _ED25519:
+        # RFC 8419 §2.3: with signed attributes the message is digested with SHA-512; parameters are absent (§2.1).
+        if digest_name != "sha512" or plain.parameters is not None:
+            raise _format("DIGEST_ALGORITHM_MISMATCH", "Ed25519 goes with SHA-512 and has no parameters")
+        return Algorithm(Family.ED25519, digest_name)
     if plain.oid == _RSA:
         return Algorithm(Family.RSA_PKCS1V15, digest_name)
     family, name = _SIGNATURES.get(plain.oid, (None, ""))
@@ -355,11 +418,7 @@ def _pss(value: asn1.TLV, digest_name: str) -> Algorithm:
 
 
 def _weak(reason: str) -> Finding:
-    return Finding(
-        SubIndication.CRYPTO_CONSTRAINTS_FAILURE,
-        reason,
-        "SHA-256, SHA-384 or SHA-512 with RSA PKCS#1 v1.5, RSA-PSS or ECDSA",
-    )
+    return Finding(SubIndication.CRYPTO_CONSTRAINTS_FAILURE, reason, ACCEPTED)
 
 
 def _missing(reason: str, text: str) -> Finding:

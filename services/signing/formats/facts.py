@@ -66,10 +66,14 @@ class Finding(Exception):
 class SignatureFacts:
     """Facts of a signature whose digest and value hold under the key of `signer_certificate_der`.
 
-    `algorithm` is such as `rsa-pkcs1v15-sha256` or `ecdsa-p256-sha256`, `digest_algorithm` such as `sha256`.
+    `algorithm` is such as `rsa-pkcs1v15-sha256`, `ecdsa-p256-sha3-256` or `ed25519`, `digest_algorithm` such as `sha256`;
+    `key_bits` is the length of an RSA modulus or of a curve's field.
     `claimed_signing_time` is what the signer says (UTC) and MUST NOT be trusted. `covered` are the exact bytes that
-    were digested; consumers of the document MUST read these and not the bytes that arrived. `timestamps` are RFC 3161
-    tokens (DER, not verified here) over `timestamped`; `embedded` certificates are proposals, never trusted.
+    were digested; consumers of the document MUST read these and not the bytes that arrived. `level` is PLAIN or B: T
+    takes a time-stamp that was verified. `timestamps` are RFC 3161 tokens (DER, not verified here) over `timestamped`;
+    `embedded` certificates are proposals, never trusted. `part` names the part of the document that was signed, empty
+    for the whole. `facility` is the facility that a batch's manifest names, empty without batch: it MUST be the one
+    that submits.
     """
 
     format: SignatureFormat
@@ -83,3 +87,6 @@ class SignatureFacts:
     timestamps: tuple[bytes, ...] = ()
     timestamped: bytes = b""
     embedded: tuple[bytes, ...] = ()
+    key_bits: int = 0
+    part: str = ""
+    facility: str = ""

@@ -8,11 +8,12 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from services.signing.formats.facts import Finding, SubIndication
@@ -23,27 +24,44 @@ LARGEST_CERTIFICATE = 16 * 1024
 SHORTEST_RSA, LONGEST_RSA = 2048, 8192
 """Accepted RSA moduli in bits; the upper bound keeps a verification under a millisecond."""
 
-_CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+ACCEPTED = "SHA-2 or SHA-3 of 256 to 512 bits with RSA PKCS#1 v1.5, RSA-PSS or ECDSA; Ed25519"
+"""What is accepted, for a person to read."""
+
+_CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384", "secp521r1": "ecdsa-p521"}
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
+    "sha3-256": hashes.SHA3_256(),
+    "sha3-384": hashes.SHA3_384(),
+    "sha3-512": hashes.SHA3_512(),
+}
+_DIGESTS = {
+    "sha256": hashlib.sha256,
+    "sha384": hashlib.sha384,
+    "sha512": hashlib.sha512,
+    "sha3-256": hashlib.sha3_256,
+    "sha3-384": hashlib.sha3_384,
+    "sha3-512": hashlib.sha3_512,
 }
 
 
 class Family(Enum):
-    """How a signature value is made; ECDSA values come as DER or, in XML, as the two numbers side by side."""
+    """How a signature value is made; ECDSA values come as DER or, in XML and JSON, as the two numbers side by side."""
 
     RSA_PKCS1V15 = "rsa-pkcs1v15"
     RSA_PSS = "rsa-pss"
     ECDSA_DER = "ecdsa"
     ECDSA_RAW = "ecdsa-raw"
+    ED25519 = "ed25519"
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A signature algorithm with its digest (`sha256`, `sha384` or `sha512`); `salt` is the length of a PSS salt in
-    bytes.
+    """A signature algorithm with its digest, such as `sha256` or `sha3-256`, which Ed25519 (RFC 8032) brings itself;
+    `salt` is the length of a PSS salt in bytes.
     """
 
     family: Family
@@ -53,21 +71,22 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class SignerCertificate:
-    """A parsed signer's certificate. `key_name` is such as `rsa` or `ecdsa-p256`; `issuer` is the issuer's name as
-    DER.
+    """A parsed signer's certificate. `key_name` is such as `rsa` or `ecdsa-p256`, `key_bits` the length of the modulus
+    or of the curve's field; `issuer` is the issuer's name as DER.
     """
 
     der: bytes
-    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    key: PublicKey
     key_name: str
+    key_bits: int
     issuer: bytes
     serial: int
     key_id: bytes | None
 
 
 def digest(name: str, data: bytes) -> bytes:
-    """Digest of `data` with `sha256`, `sha384` or `sha512`."""
-    return hashlib.new(name, data).digest()
+    """Digest of `data` with `sha256`, `sha384`, `sha512`, `sha3-256`, `sha3-384` or `sha3-512`."""
+    return _DIGESTS[name](data).digest()
 
 
 def parse_certificate(der: bytes) -> x509.Certificate:
@@ -80,8 +99,8 @@ def parse_certificate(der: bytes) -> x509.Certificate:
         raise _unreadable("the certificate is not DER") from error
 
 
-def checked_key(certificate: x509.Certificate) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKey, str]:
-    """The certificate's key and its name, if the policy allows it; a Finding otherwise."""
+def checked_key(certificate: x509.Certificate) -> tuple[PublicKey, str]:
+    """The certificate's key and its name, if it is of a kind that any policy may allow; a Finding otherwise."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -90,11 +109,13 @@ def checked_key(certificate: x509.Certificate) -> tuple[rsa.RSAPublicKey | ec.El
         return key, "rsa"
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
         return key, _CURVES[key.curve.name]
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return key, "ed25519"
     short = isinstance(key, rsa.RSAPublicKey) and key.key_size < SHORTEST_RSA
     raise Finding(
         SubIndication.CRYPTO_CONSTRAINTS_FAILURE,
         "KEY_TOO_SMALL" if short else "KEY_UNSUPPORTED",
-        f"keys are RSA of {SHORTEST_RSA} to {LONGEST_RSA} bits, P-256 or P-384",
+        f"keys are RSA of {SHORTEST_RSA} to {LONGEST_RSA} bits, P-256, P-384, P-521 or Ed25519",
     )
 
 
@@ -110,27 +131,38 @@ def signer_certificate(der: bytes) -> SignerCertificate:
         key_id = None
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise _unreadable("the certificate has a wrong name or extension") from error
-    return SignerCertificate(der, key, name, issuer, certificate.serial_number, key_id)
+    return SignerCertificate(der, key, name, _bits(key), issuer, certificate.serial_number, key_id)
+
+
+def _bits(key: PublicKey) -> int:
+    return 256 if isinstance(key, ed25519.Ed25519PublicKey) else key.key_size
 
 
 def verify(certificate: SignerCertificate, algorithm: Algorithm, signature: bytes, data: bytes) -> str:
     """Verifies a signature value over `data`. Returns the name of the algorithm; raises a Finding when the value is
     wrong.
     """
-    key, hash_ = certificate.key, _HASHES[algorithm.digest]
-    ecdsa = algorithm.family in (Family.ECDSA_DER, Family.ECDSA_RAW)
-    if ecdsa != isinstance(key, ec.EllipticCurvePublicKey):
-        raise _wrong("KEY_TYPE_MISMATCH", "the certificate's key is of another type than the signature algorithm")
+    key, family = certificate.key, algorithm.family
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
-            value = _der(key, signature) if algorithm.family is Family.ECDSA_RAW else signature
-            key.verify(value, data, ec.ECDSA(hash_))
+            if family not in (Family.ECDSA_DER, Family.ECDSA_RAW):
+                raise _other_type()
+            value = _der(key, signature) if family is Family.ECDSA_RAW else signature
+            key.verify(value, data, ec.ECDSA(_HASHES[algorithm.digest]))
             return f"{certificate.key_name}-{algorithm.digest}"
-        pss = algorithm.family is Family.RSA_PSS
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            if family is not Family.ED25519:
+                raise _other_type()
+            key.verify(signature, data)
+            return certificate.key_name
+        if family not in (Family.RSA_PKCS1V15, Family.RSA_PSS):
+            raise _other_type()
+        hash_ = _HASHES[algorithm.digest]
+        pss = family is Family.RSA_PSS
         key.verify(
             signature, data, padding.PSS(padding.MGF1(hash_), algorithm.salt) if pss else padding.PKCS1v15(), hash_
         )
-        return f"{algorithm.family.value}-{algorithm.digest}"
+        return f"{family.value}-{algorithm.digest}"
     except (InvalidSignature, ValueError) as error:
         raise _wrong(
             "SIGNATURE_VALUE_WRONG", "the signature value does not verify with the certificate's key"
@@ -140,8 +172,12 @@ def verify(certificate: SignerCertificate, algorithm: Algorithm, signature: byte
 def _der(key: ec.EllipticCurvePublicKey, raw: bytes) -> bytes:
     width = (key.curve.key_size + 7) // 8
     if len(raw) != 2 * width:
-        raise _wrong("SIGNATURE_VALUE_WRONG", "an ECDSA value in XML is two numbers of the curve's width")
+        raise _wrong("SIGNATURE_VALUE_WRONG", "an ECDSA value in XML or JSON is two numbers of the curve's width")
     return encode_dss_signature(int.from_bytes(raw[:width], "big"), int.from_bytes(raw[width:], "big"))
+
+
+def _other_type() -> Finding:
+    return _wrong("KEY_TYPE_MISMATCH", "the certificate's key is of another type than the signature algorithm")
 
 
 def _wrong(reason: str, text: str) -> Finding:
