@@ -89,7 +89,7 @@ class Authority:
     def issue(
         self,
         common_name: str,
-        key: PrivateKey,
+        key: PrivateKey | ed25519.Ed25519PrivateKey,
         extensions: list[tuple[x509.ExtensionType, bool]],
         *,
         starts: datetime | None = None,

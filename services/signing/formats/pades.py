@@ -154,11 +154,11 @@ def _found(answer: dict[str, Any]) -> _Found:
         raise Finding(SubIndication.NO_SIGNATURE_FOUND, "SIGNATURE_MISSING", "the document has no signature")
     if count != 1:
         raise _format("SIGNATURE_NOT_UNIQUE", "the PDF has more than one signature or time-stamp")
-    if not isinstance(byte_range, list) or not all(type(number) is int for number in byte_range):
-        raise _format("PDF_MALFORMED", "the signature has no ByteRange")
     filter_, contents, seconds = answer.get("filter"), answer.get("contents"), answer.get("time")
     if filter_ not in (_PADES, _PKCS7):
         raise _format("SUB_FILTER_UNSUPPORTED", f"the signature is {_PADES[1:]} or {_PKCS7[1:]}")
+    if not isinstance(byte_range, list) or not all(type(number) is int for number in byte_range):
+        raise _format("PDF_MALFORMED", "the signature has no ByteRange")
     time = datetime.fromtimestamp(seconds, UTC) if type(seconds) is int and 0 <= seconds < 2**33 else None
     return _Found(tuple(byte_range), filter_, str(contents), time)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.errors import SignatureValidationError
 
 _MEMORY = 768 * 1024 * 1024
@@ -26,13 +27,18 @@ _FILES = 32
 
 def find(pdf: bytes) -> dict[str, Any]:
     """Where the signature of a file is: `signatures` is how many the file has, time-stamps over it included; with one,
-    `byte_range`, `filter` (its SubFilter), `contents` (SHA-256 of the decoded string) and `time` (/M, seconds of the
-    epoch, or None). `error` is MEMORY or MALFORMED.
+    `filter` (its SubFilter, None for an unknown one), `byte_range`, `contents` (SHA-256 of the decoded string) and
+    `time` (/M, seconds of the epoch, or None). `error` is MEMORY or MALFORMED.
     """
     try:
-        found = list(PdfFileReader(io.BytesIO(pdf), strict=True).embedded_signatures)
+        reader = PdfFileReader(io.BytesIO(pdf), strict=True)
+        fields = list(enumerate_sig_fields(reader, filled_status=True))
+        if len(fields) != 1:
+            return {"signatures": len(fields)}
+        found = list(reader.embedded_signatures)
         if len(found) != 1:
-            return {"signatures": len(found)}
+            # The library leaves signatures out whose filter it does not know.
+            return {"signatures": 1, "filter": None}
         (signature,) = found
         stated = signature.self_reported_timestamp
         return {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import subprocess
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from asn1crypto import algos, cms, core, tsp  # type: ignore[import-untyped] # the oracle ships no types
+from asn1crypto import keys as asn1_keys
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,10 +21,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lienthong.agent.signing import Pkcs12Signer
 from lienthong.agent.signing.cms import sign_detached
+from pyhanko.sign.signers import SimpleSigner
+from pyhanko.sign.timestamps import DummyTimeStamper
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from deploy.local.pki import Pki
 from services.signing.formats.cms import LARGEST_SIGNATURE, verify_cms
 from services.signing.formats.facts import Finding, SignatureScope
+from services.signing.model import SignatureLevel
+from tests.fixtures.debian import openssl
+from tests.unit.signing.formats.conftest import Identity
 
 DATA = Path(__file__).parent / "data"
 CONTENT = (DATA / "content.bin").read_bytes()
@@ -237,7 +247,13 @@ MUTATIONS: dict[str, tuple[Mutation, str, str]] = {
     "no signers": (no_signers, "NO_SIGNATURE_FOUND", "SIGNATURE_MISSING"),
     "SHA-1 signature": (signature_algorithm("sha1_rsa"), C, "SIGNATURE_ALGORITHM_WEAK"),
     "MD5 signature": (signature_algorithm("md5_rsa"), C, "SIGNATURE_ALGORITHM_WEAK"),
-    "Ed25519": (signature_algorithm("ed25519"), C, "SIGNATURE_ALGORITHM_UNSUPPORTED"),
+    "Ed25519 with SHA-256": (signature_algorithm("ed25519"), F, "DIGEST_ALGORITHM_MISMATCH"),
+    "DSA": (signature_algorithm("sha256_dsa"), C, "SIGNATURE_ALGORITHM_UNSUPPORTED"),
+    "signature policy": (
+        attribute_of("1.2.840.113549.1.9.16.2.15", core.Null()),
+        "SIGNATURE_POLICY_NOT_AVAILABLE",
+        "SIGNATURE_POLICY_UNKNOWN",
+    ),
     "signature of another digest": (signature_algorithm("sha512_rsa"), F, "DIGEST_ALGORITHM_MISMATCH"),
     "ECDSA over an RSA key": (signature_algorithm("sha256_ecdsa"), S, "KEY_TYPE_MISMATCH"),
     "SHA-1 digest": (digest_algorithm("sha1"), F, "DIGEST_ALGORITHM_UNLISTED"),
@@ -314,3 +330,130 @@ def test_any_bytes_are_refused_by_name(content: bytes) -> None:
     for signature in (content, b"\x30\x82" + len(content).to_bytes(2, "big") + content, SIGNATURE[:40] + content):
         with pytest.raises(Finding):
             verify_cms(CONTENT, signature)
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "algorithm", "digest"),
+    [
+        ("rsa", ["-md", "sha3-256"], "rsa-pkcs1v15-sha3-256", "sha3-256"),
+        ("p384", ["-md", "sha384"], "ecdsa-p384-sha384", "sha384"),
+        ("p521", ["-md", "sha512"], "ecdsa-p521-sha512", "sha512"),
+        (
+            "rsa",
+            ["-md", "sha512", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest"],
+            "rsa-pss-sha512",
+            "sha512",
+        ),
+    ],
+)
+def test_what_openssl_signs_today(
+    key: str, options: list[str], algorithm: str, digest: str, identities: Mapping[str, Identity], tmp_path: Path
+) -> None:
+    identity = identities[key]
+    (tmp_path / "key.pem").write_bytes(identity.key_pem)
+    (tmp_path / "cert.pem").write_text(identity.pem)
+    (tmp_path / "content").write_bytes(CONTENT)
+    command: list[str | Path] = [
+        openssl(),
+        "cms",
+        "-sign",
+        "-binary",
+        "-cades",
+        "-outform",
+        "DER",
+        "-in",
+        tmp_path / "content",
+    ]
+    command += ["-signer", tmp_path / "cert.pem", "-inkey", tmp_path / "key.pem", *options]
+    signature = subprocess.run(command, check=True, capture_output=True).stdout
+    facts = verify_cms(CONTENT, signature)
+    assert (facts.algorithm, facts.digest_algorithm) == (algorithm, digest)
+    assert facts.key_bits == {"rsa": 2048, "p256": 256, "p384": 384, "p521": 521}[key]
+    assert (facts.level, facts.timestamps, facts.timestamped) == (SignatureLevel.B, (), b"")
+    assert refused(signature, CONTENT + b" ") == (H, "DIGEST_MISMATCH")
+
+
+def by_pyhanko(identity: Identity, digest: str = "sha512", stamped: bool = False) -> bytes:
+    """A CAdES signature of pyHanko, with a time-stamp of a throw-away authority."""
+    certificate = asn1_x509.Certificate.load(identity.der)
+    key = asn1_keys.PrivateKeyInfo.load(
+        identity.key.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    signer = SimpleSigner(signing_cert=certificate, signing_key=key, cert_registry=SimpleCertificateStore())
+    stamper = DummyTimeStamper(tsa_cert=certificate, tsa_key=key) if stamped else None
+    return bytes(
+        asyncio.run(
+            signer.async_sign_general_data(
+                CONTENT, digest_algorithm=digest, detached=True, use_cades=True, timestamper=stamper
+            )
+        ).dump()
+    )
+
+
+@pytest.mark.parametrize("digest", ["sha3-256", "sha3-384", "sha3-512"])
+def test_ecdsa_with_sha3(digest: str, identities: Mapping[str, Identity]) -> None:
+    """OpenSSL 3.0 does not make these; pyHanko does."""
+    facts = verify_cms(CONTENT, by_pyhanko(identities["p256"], digest.replace("-", "_")))
+    assert (facts.algorithm, facts.digest_algorithm) == (f"ecdsa-p256-{digest}", digest)
+
+
+def test_ed25519_of_pyhanko(identities: Mapping[str, Identity]) -> None:
+    signature = by_pyhanko(identities["ed25519"])
+    facts = verify_cms(CONTENT, signature)
+    assert (facts.algorithm, facts.digest_algorithm, facts.key_bits) == ("ed25519", "sha512", 256)
+    assert refused(signature, CONTENT + b" ") == (H, "DIGEST_MISMATCH")
+
+
+def test_a_timestamp_is_handed_on_with_what_it_stamps(identities: Mapping[str, Identity]) -> None:
+    signature = by_pyhanko(identities["rsa"], "sha256", stamped=True)
+    facts = verify_cms(CONTENT, signature)
+    (token,) = facts.timestamps
+    stamped = cms.ContentInfo.load(token, strict=True)["content"]["encap_content_info"]["content"].parsed
+    imprint = stamped["message_imprint"]
+    expected = hashlib.new(imprint["hash_algorithm"]["algorithm"].native, facts.timestamped).digest()
+    assert imprint["hashed_message"].native == expected
+    # What is added to the unsigned attributes later changes neither signer nor content.
+    assert (facts.level, facts.covered) == (SignatureLevel.B, CONTENT)
+
+
+def unsigned(*tokens: bytes) -> Mutation:
+    def change(signed: cms.SignedData) -> None:
+        values = [cms.ContentInfo.load(token) for token in tokens]
+        stamp = cms.CMSAttribute({"type": "signature_time_stamp_token", "values": values})
+        signed["signer_infos"][0]["unsigned_attrs"] = cms.CMSAttributes([stamp])
+
+    return change
+
+
+def test_unsigned_attributes_are_bounded() -> None:
+    tokens = [cms.ContentInfo({"content_type": "data", "content": bytes([n])}).dump() for n in range(5)]
+    assert verify_cms(CONTENT, altered(unsigned(*tokens[:4]))).timestamps == tuple(tokens[:4])
+    assert refused(altered(unsigned(*tokens))) == (F, "TIMESTAMPS_TOO_MANY")
+
+    def many(signed: cms.SignedData) -> None:
+        attributes = [cms.CMSAttribute({"type": f"1.2.3.{n}", "values": [core.Null()]}) for n in range(33)]
+        signed["signer_infos"][0]["unsigned_attrs"] = cms.CMSAttributes(attributes)
+
+    assert refused(altered(many)) == (F, "UNSIGNED_ATTRIBUTES_TOO_MANY")
+
+
+def test_without_signing_time_it_is_plain(identities: Mapping[str, Identity]) -> None:
+    """EN 319 122-1 §6.3 asks for the signing-time attribute at level B."""
+    info = cms.ContentInfo.load(SIGNATURE, strict=True)
+    signer = info["content"]["signer_infos"][0]
+    attributes_without("signing_time")(info["content"])
+    attribute_of("signing_certificate_v2", ess(hashlib.sha256(identities["p256"].der).digest()))(info["content"])
+    certificate = asn1_x509.Certificate.load(identities["p256"].der)
+    signer["sid"] = cms.SignerIdentifier(
+        "issuer_and_serial_number",
+        cms.IssuerAndSerialNumber({"issuer": certificate.issuer, "serial_number": certificate.serial_number}),
+    )
+    info["content"]["certificates"] = cms.CertificateSet([cms.CertificateChoices("certificate", certificate)])
+    signer["signature_algorithm"] = algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"})
+    key = identities["p256"].key
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    signer["signature"] = key.sign(signer["signed_attrs"].untag().dump(force=True), ec.ECDSA(hashes.SHA256()))
+    facts = verify_cms(CONTENT, info.dump(force=True))
+    assert (facts.level, facts.claimed_signing_time) == (SignatureLevel.PLAIN, None)
