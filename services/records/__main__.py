@@ -14,6 +14,8 @@ from lienthong.client.tlog.promise import KEY_NAME
 from lienthong.records.v1 import (
     document_service_pb2,
     document_service_pb2_grpc,
+    evidence_service_pb2,
+    evidence_service_pb2_grpc,
     intake_service_pb2,
     intake_service_pb2_grpc,
 )
@@ -35,17 +37,22 @@ from services.records import jobs, rpc
 from services.records.access import ACCESS
 from services.records.config import Settings
 from services.records.convert.intake import encode_answer
+from services.records.convert.package import AsicPackage
 from services.records.delivery.insurer import open_portal
+from services.records.formats.document import DocumentFormat
 from services.records.formats.xml130 import Xml130Format
 from services.records.model import Topic
 from services.records.peers import GrpcConsent, GrpcIdentity, GrpcSigning, GrpcSlips
 from services.records.ports import Consent, Identity, Signing, Slips
 from services.records.postgres import PostgresStore
+from services.records.sealing import PemSigner, seal_with
 from services.records.service import DocumentService, IntakeService, SubmissionService
 from services.records.service.admission import Admission, Share
 from services.records.service.answers import Answers
 from services.records.service.gather import Limits
+from services.records.service.packages import PackageService
 from services.records.service.receipts import Receipts
+from services.records.service.verdicts import Rejudging, VerdictService
 from services.records.telemetry import ATTRIBUTE_OUTCOME, Instruments
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -84,12 +91,13 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
     database = await life.enter(Database(settings.database))
     store = PostgresStore(database, FileKeyring(settings.keyring))
 
+    formats: dict[str, DocumentFormat] = {one.name: one for one in (Xml130Format(),)}
     bounds = settings.intake
     intake = IntakeService(
         store=store,
         signing=peers.signing,
         identity=peers.identity,
-        formats={one.name: one for one in (Xml130Format(),)},
+        formats=formats,
         answers=Answers(
             Receipts(_promise_signer(settings)),
             encode_answer,
@@ -106,7 +114,11 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
         limits=Limits(bounds.batch_documents, bounds.batch_bytes, bounds.batch_seconds, bounds.batches),
         observe=lambda outcome: instruments.documents.add(1, {ATTRIBUTE_OUTCOME: outcome}),
     )
-    documents = DocumentService(store, peers.consent, telemetry.span, access_context_pb2.LEGAL_BASIS_LAW_19_1_DD)
+    documents = DocumentService(
+        store, peers.consent, telemetry.span, access_context_pb2.LEGAL_BASIS_LAW_19_1_DD, system_clock
+    )
+    seal = seal_with(PemSigner(settings.seal_key, settings.seal_certificate), system_clock)
+    packages = PackageService(documents, store, peers.signing, AsicPackage(seal))
 
     server = Server(settings.server, api="records", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
@@ -119,6 +131,11 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
         document_service_pb2_grpc.add_DocumentServiceServicer_to_server,
         rpc.DocumentServicer(documents, instruments),
         document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"],
+    )
+    server.add(
+        evidence_service_pb2_grpc.add_EvidenceServiceServicer_to_server,
+        rpc.EvidenceServicer(packages, VerdictService(store), instruments),
+        evidence_service_pb2.DESCRIPTOR.services_by_name["EvidenceService"],
     )
 
     to_log = jobs.LogRelay(store, peers.signing, store.open_event, telemetry.span)
@@ -136,6 +153,8 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
         )
     server.job("intake", intake.run)
     server.job("proofs", proofs.run)
+    rejudging = Rejudging(store, peers.signing, formats, system_clock, instruments.judged)
+    server.job("rejudging", jobs.RejudgingJob(rejudging, settings.evidence.rejudging_seconds).run)
     for topic, relay in relays.items():
         intake.on_stored(relay.wake)
         server.job(f"relay_{topic.value}", relay.run)

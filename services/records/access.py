@@ -7,6 +7,7 @@ from services.chassis.workload import GATEWAY, AccessTable, allow
 
 _INTAKE = "lienthong.records.v1.IntakeService/"
 _DOCUMENT = "lienthong.records.v1.DocumentService/"
+_EVIDENCE = "lienthong.records.v1.EvidenceService/"
 _FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
 _CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
 
@@ -19,4 +20,7 @@ ACCESS: AccessTable = {
     _DOCUMENT + "ListDocuments": allow(*_FACILITY, _CITIZEN),
     _DOCUMENT + "GetDocument": allow(*_FACILITY, _CITIZEN),
     _DOCUMENT + "GetHealthBook": allow(*_FACILITY, _CITIZEN),
+    _EVIDENCE + "GetEvidencePackage": allow(*_FACILITY, _CITIZEN),
+    _EVIDENCE + "ListVerdicts": allow(*_FACILITY),
+    _EVIDENCE + "ListTouchedDocuments": allow((GATEWAY, PrincipalKind.ADMIN), (GATEWAY, PrincipalKind.AUDITOR)),
 }

@@ -34,17 +34,29 @@ class InsurerSettings:
 
 
 @dataclass(frozen=True)
+class EvidenceSettings:
+    """How often due verdicts are looked for when none was due the last time."""
+
+    rejudging_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
 class Settings:
-    """`keyring` holds the key-encryption keys; `promise_key` is the Ed25519 key of receipt promises (PKCS#8 PEM)."""
+    """`keyring` holds the key-encryption keys; `promise_key` is the Ed25519 key of receipt promises (PKCS#8 PEM). `seal_key`
+    (RSA or P-256, PKCS#8 PEM) and `seal_certificate` (PEM, with those above it) seal evidence packages.
+    """
 
     server: ServerSettings
     database: DatabaseSettings
     telemetry: TelemetrySettings
     keyring: Path
     promise_key: Path
+    seal_key: Path
+    seal_certificate: Path
     signing_address: str
     identity_address: str
     consent_address: str
     referrals_address: str
+    evidence: EvidenceSettings
     intake: IntakeSettings
     insurer: InsurerSettings

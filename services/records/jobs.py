@@ -27,6 +27,7 @@ from services.records.ports import (
     Signing,
     Slips,
 )
+from services.records.service.verdicts import Rejudging
 
 INSURER = "insurer"
 OpenEvent = Callable[[UUID, bytes], bytes]
@@ -100,6 +101,28 @@ class ProofJob:
         if found:
             await self._store.prove(found, self._clock())
         return len(unproven), len(found)
+
+
+class RejudgingJob:
+    """Judges documents again when there is news to judge by: late revocation evidence, a grace period that ended, a key
+    that was compromised.
+    """
+
+    def __init__(self, rejudging: Rejudging, seconds: float) -> None:
+        """`seconds` is how long it rests when nothing is due."""
+        self._rejudging = rejudging
+        self._seconds = seconds
+
+    async def run(self) -> None:
+        """Looks for ever; while a peer or the database is down, it asks again later and has lost nothing."""
+        while True:
+            try:
+                await self._rejudging.notice_compromises()
+                while await self._rejudging.once():
+                    pass
+            except (Unavailable, PeerRefused) as error:
+                log.event("rejudging_waits", level="warning", reason=error.reason)
+            await asyncio.sleep(self._seconds)
 
 
 class SlipRelay:

@@ -11,10 +11,9 @@ from functools import cached_property
 from uuid import UUID
 
 from services.records.formats.document import ContentKind, ParsedDocument, QualityFinding
+from services.records.signatures import DetachedSignature
 
 LARGEST_DOCUMENT = 8 * 1024 * 1024
-LARGEST_SIGNATURE = 64 * 1024
-MOST_SIGNATURES = 10
 LONGEST_DOCUMENT_ID = 128
 MOST_FINDINGS = 100
 # Times of the format are whole minutes; a stay therefore ends one minute after its last one begins.
@@ -53,13 +52,13 @@ class Key:
 
 @dataclass(frozen=True, repr=False)
 class Incoming:
-    """A document on its way in. `signatures` are detached CMS, DER; `trace` the traceparent of its call."""
+    """A document on its way in. `signatures` travel beside it; `trace` is the traceparent of its call."""
 
     facility: str
     document_id: str
     format: str
     content: bytes
-    signatures: tuple[bytes, ...]
+    signatures: tuple[DetachedSignature, ...]
     received_at: datetime
     trace_id: str = ""
     trace: str = ""
@@ -77,10 +76,21 @@ class Incoming:
     @property
     def size(self) -> int:
         """Bytes it holds in memory."""
-        return len(self.content) + sum(map(len, self.signatures))
+        return len(self.content) + sum(signature.size for signature in self.signatures)
 
     def __repr__(self) -> str:
         return f"Incoming(facility={self.facility!r}, size={self.size})"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A readable document for signing to judge. `existed_at` is the earliest proof, other than its own time-stamps, that
+    its signatures existed; None for a document that only now arrived.
+    """
+
+    incoming: Incoming
+    parsed: ParsedDocument
+    existed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,9 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What intake needs to know of a signature verdict; `encoded` is the whole of it as signing gave it."""
+    """What this role needs to know of a signature verdict; `encoded` is the whole of it as signing gave it. `failed` is form
+    and part of the first signature that did not pass; `signers` all certificates with the best time of their signature.
+    """
 
     indication: str
     sub_indication: str
@@ -102,6 +114,9 @@ class Verdict:
     acceptable: bool
     signer_certificate_sha256: str
     encoded: bytes = field(repr=False)
+    failed: tuple[str, str] = ("", "")
+    grace_period_end: datetime | None = None
+    signers: tuple[tuple[str, datetime | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -225,6 +240,8 @@ class SubmissionRecord:
     state: SubmissionState
     changes: tuple[StateChange, ...] = ()
     tlog_proof: str = field(default="", repr=False)
+    # The newest verdict where there is one after the first answer's.
+    verdict: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -254,7 +271,7 @@ class StoredContent:
     """The original bytes with what proves them."""
 
     content: bytes
-    signatures: tuple[bytes, ...]
+    signatures: tuple[DetachedSignature, ...]
     record: SubmissionRecord
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import grpc
@@ -18,6 +19,9 @@ from lienthong.referrals.v1 import slip_import_service_pb2, slip_import_service_
 from lienthong.signing.v1 import (
     log_service_pb2,
     log_service_pb2_grpc,
+    trust_pb2,
+    trust_service_pb2,
+    trust_service_pb2_grpc,
     verification_service_pb2,
     verification_service_pb2_grpc,
 )
@@ -26,11 +30,14 @@ from services.chassis.errors import PeerRefused
 from services.chassis.peers import call_peer
 from services.records.convert import peers as convert
 from services.records.formats.document import ParsedDocument
-from services.records.model import Decision, Filing, Incoming, Query, Verdict
+from services.records.model import Case, Decision, Filing, Query, Verdict
+from services.records.proof import Compromise, EvidencePiece, TimestampedCheckpoint
 from services.records.service.slips import slip_from_json
 
 _BATCH_SECONDS = 15.0
 _READ_SECONDS = 5.0
+_LARGEST_PAGE = 500
+_MOST_EVIDENCE = 200
 
 
 class PeerAnswerShort(Exception):
@@ -43,15 +50,17 @@ class GrpcSigning:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._verification = verification_service_pb2_grpc.VerificationServiceStub(channel)
         self._log = log_service_pb2_grpc.LogAppendServiceStub(channel)
+        self._readers = log_service_pb2_grpc.LogServiceStub(channel)
+        self._trust = trust_service_pb2_grpc.TrustServiceStub(channel)
 
-    async def verify(self, documents: Sequence[Incoming]) -> Sequence[Verdict]:
+    async def verify(self, cases: Sequence[Case]) -> Sequence[Verdict]:
         """Judges a batch."""
         request = verification_service_pb2.VerifyDocumentsRequest(
-            documents=[convert.signed_document(document) for document in documents]
+            documents=[convert.signed_document(case) for case in cases]
         )
         method = self._verification.VerifyDocuments
         response = await call_peer(method, request, timeout=_BATCH_SECONDS, name="signing", forward=False)
-        _count(documents, response.verdicts)
+        _count(cases, response.verdicts)
         return [convert.verdict_in(verdict) for verdict in response.verdicts]
 
     async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
@@ -69,6 +78,57 @@ class GrpcSigning:
         response = await call_peer(method, request, timeout=_BATCH_SECONDS, name="signing", forward=False)
         _count(indexes, response.proofs)
         return list(response.proofs)
+
+    async def compromised(self) -> Sequence[Compromise]:
+        """Asks for the compromised signers, a page at a time."""
+        found: list[Compromise] = []
+        token = ""
+        while True:
+            request = trust_service_pb2.ListSignerCertificatesRequest(
+                state=trust_pb2.SIGNER_CERTIFICATE_STATE_COMPROMISED, page_size=_LARGEST_PAGE, page_token=token
+            )
+            method = self._trust.ListSignerCertificates
+            response = await call_peer(method, request, timeout=_BATCH_SECONDS, name="signing", forward=False)
+            found += [convert.compromise_in(one) for one in response.signer_certificates]
+            token = response.next_page_token
+            if not token:
+                return found
+
+    async def evidence(self, hashes: Sequence[str]) -> Sequence[EvidencePiece]:
+        """Asks for evidence until the peer has no more of it; what it gives is held against its hash."""
+        found: dict[str, EvidencePiece] = {}
+        open_hashes = list(dict.fromkeys(hashes))
+        while open_hashes:
+            asked, open_hashes = open_hashes[:_MOST_EVIDENCE], open_hashes[_MOST_EVIDENCE:]
+            while asked:
+                request = verification_service_pb2.BatchGetEvidenceRequest(sha256=asked)
+                method = self._verification.BatchGetEvidence
+                response = await call_peer(method, request, timeout=_READ_SECONDS, name="signing", forward=False)
+                given = {one.sha256: convert.evidence_in(one) for one in response.evidence if one.sha256 in asked}
+                if not given:
+                    break
+                found.update(given)
+                asked = [one for one in asked if one not in given]
+        return list(found.values())
+
+    async def timestamped_checkpoint(self, leaf_index: int) -> TimestampedCheckpoint | None:
+        """Asks for the checkpoint, and then for the entry's proof under that very one."""
+        request = log_service_pb2.GetCheckpointTimestampRequest(least_size=leaf_index + 1)
+        method = self._readers.GetCheckpointTimestamp
+        try:
+            response = await call_peer(method, request, timeout=_READ_SECONDS, name="signing", forward=False)
+        except PeerRefused:
+            # There is none yet; a package without it is still whole.
+            return None
+        checkpoint = convert.timestamped_checkpoint_in(response)
+        proofs = log_service_pb2.BatchGetEntryProofsRequest(
+            leaf_indexes=[leaf_index], tree_size=convert.checkpoint_size(checkpoint.checkpoint)
+        )
+        answer = await call_peer(
+            self._log.BatchGetEntryProofs, proofs, timeout=_READ_SECONDS, name="signing", forward=False
+        )
+        _count([leaf_index], answer.proofs)
+        return replace(checkpoint, tlog_proof=answer.proofs[0]) if answer.proofs[0] else None
 
 
 class GrpcIdentity:

@@ -11,6 +11,7 @@ from uuid import UUID
 from services.records.formats.document import ContentKind, ParsedDocument
 from services.records.model import (
     Accepted,
+    Case,
     Decision,
     DocumentEntry,
     Filing,
@@ -27,6 +28,17 @@ from services.records.model import (
     SubmissionRecord,
     SubmissionState,
     Verdict,
+)
+from services.records.proof import (
+    Compromise,
+    Due,
+    EvidencePiece,
+    Judgement,
+    PackageContents,
+    RecordedVerdict,
+    TimestampedCheckpoint,
+    TouchedCursor,
+    TouchedDocument,
 )
 
 NewId = Callable[[], UUID]
@@ -110,14 +122,55 @@ class DocumentStore(Protocol):
         """The stored bytes of an accepted submission."""
 
 
-class Store(IntakeStore, DocumentStore, Protocol):
+class ProofStore(Protocol):
+    """The part of the database that keeps what was judged, signed and given out."""
+
+    async def verdicts(self, facility: str, id: UUID) -> Sequence[RecordedVerdict]:
+        """The verdicts on an accepted submission after the first one, oldest first. One statement."""
+
+    async def take_due(self, now: datetime, until: datetime, limit: int) -> Sequence[Due]:
+        """What is to be judged again by now, longest due first. Nobody else gets it before `until`."""
+
+    async def received(self, places: Sequence[tuple[str, UUID]]) -> Mapping[tuple[str, UUID], Incoming]:
+        """Accepted submissions as they came in, by facility and id."""
+
+    async def judged(self, judgements: Sequence[Judgement]) -> None:
+        """Appends verdicts and settles what was due, in one transaction. A submission that has the most verdicts it may
+        have gets none more.
+        """
+
+    async def judge_signed_by(
+        self, certificate_sha256: str, since: datetime, after: TouchedCursor | None, at: datetime, limit: int
+    ) -> TouchedCursor | None:
+        """Makes due at a time, for KEY_COMPROMISED, a page of the documents that a certificate signed and that were
+        received since; returns where the page ended, None after the last one. Again is nothing new.
+        """
+
+    async def compromises(self) -> Collection[Compromise]:
+        """Compromised keys that were dealt with."""
+
+    async def remember(self, compromise: Compromise, at: datetime) -> None:
+        """Keeps that a compromised key was dealt with."""
+
+    async def disclose(self, reader: str, documents: Sequence[tuple[str, UUID]], at: datetime) -> None:
+        """Keeps that documents, by facility and id, are given to a facility, or to the person for an empty reader. One
+        statement.
+        """
+
+    async def touched(
+        self, certificate_sha256: str, since: datetime, after: TouchedCursor | None, limit: int
+    ) -> Sequence[TouchedDocument]:
+        """Documents that the certificate signed and that were received since a time, oldest first, with their readers."""
+
+
+class Store(IntakeStore, DocumentStore, ProofStore, Protocol):
     """The records database."""
 
 
 class Signing(Protocol):
     """The signing role."""
 
-    async def verify(self, documents: Sequence[Incoming]) -> Sequence[Verdict]:
+    async def verify(self, cases: Sequence[Case]) -> Sequence[Verdict]:
         """A verdict per document, in order."""
 
     async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
@@ -125,6 +178,29 @@ class Signing(Protocol):
 
     async def proofs(self, indexes: Sequence[int]) -> Sequence[str]:
         """tlog-proofs; empty where no published checkpoint covers the entry yet."""
+
+    async def compromised(self) -> Sequence[Compromise]:
+        """The signers' certificates whose keys are reported compromised."""
+
+    async def evidence(self, hashes: Sequence[str]) -> Sequence[EvidencePiece]:
+        """Evidence by hash, any number of them, in any order; what is not at hand is left out."""
+
+    async def timestamped_checkpoint(self, leaf_index: int) -> TimestampedCheckpoint | None:
+        """The oldest time-stamped checkpoint that covers an entry, with the entry's proof under it; None while there is
+        none.
+        """
+
+
+class PackageFormat(Protocol):
+    """The form of evidence packages."""
+
+    def evidence_named(self, contents: PackageContents) -> Sequence[str]:
+        """SHA-256 of everything that the verdicts name as their evidence, each once."""
+        ...
+
+    def build(self, contents: PackageContents) -> bytes:
+        """The sealed container. CPU only: run it off the event loop."""
+        ...
 
 
 class Identity(Protocol):

@@ -139,3 +139,59 @@ health_book = Table(
     # Parts by kind, framed, each zstd and sealed by itself: a read opens only those it may show.
     Column("parts", LargeBinary, nullable=False),
 )
+
+verdict = Table(
+    "verdict",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("submission_id", UUID, primary_key=True),
+    # From 2: the first one stands in the first answer.
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("occasion", String(32), nullable=False),
+    Column("created_at", TIME, nullable=False),
+    # The verdict as signing gave it, zstd; it names certificates and no person.
+    Column("verdict", LargeBinary, nullable=False),
+)
+
+judgement_due = Table(
+    "judgement_due",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("submission_id", UUID, primary_key=True),
+    Column("due_at", TIME, nullable=False),
+    Column("occasion", String(32), nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Index("ix_judgement_due_due_at", "due_at"),
+)
+
+signer = Table(
+    "signer",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("submission_id", UUID, primary_key=True),
+    Column("certificate_sha256", LargeBinary, primary_key=True),
+    Column("received_at", TIME, nullable=False),
+    # Best time that is proven for the signature.
+    Column("proven_at", TIME),
+    Index("ix_signer_certificate_sha256", "certificate_sha256", "received_at", "submission_id"),
+)
+
+disclosure = Table(
+    "disclosure",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("document_id", UUID, primary_key=True),
+    # Facility that was given the document; empty for the person.
+    Column("reader", String(5), primary_key=True),
+    Column("first_at", TIME, nullable=False),
+    Column("last_at", TIME, nullable=False),
+)
+
+# One row for each key that was ever compromised: few, and not distributed.
+key_compromise = Table(
+    "key_compromise",
+    METADATA,
+    Column("certificate_sha256", LargeBinary, primary_key=True),
+    Column("since", TIME, primary_key=True),
+    Column("noticed_at", TIME, nullable=False),
+)

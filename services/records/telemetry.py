@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from opentelemetry.metrics import Counter, Histogram, Meter
 
+from services.records.model import Verdict
+from services.records.proof import Occasion
+
 SPAN_BATCH = "records.intake.batch"
 SPAN_LOOKUP = "records.intake.lookup"
 SPAN_PARSE = "records.intake.parse"
@@ -16,8 +19,10 @@ SPAN_RELAY = "records.relay."
 METRIC_DOCUMENTS = "lienthong.records.documents"
 METRIC_BATCH = "lienthong.records.batch.documents"
 METRIC_READS = "lienthong.records.reads"
+METRIC_VERDICTS = "lienthong.records.verdicts"
 ATTRIBUTE_OUTCOME = "lienthong.outcome"
 ATTRIBUTE_DOCUMENTS = "lienthong.documents"
+ATTRIBUTE_OCCASION = "lienthong.occasion"
 
 
 class Instruments:
@@ -29,3 +34,10 @@ class Instruments:
         )
         self.batch: Histogram = meter.create_histogram(METRIC_BATCH, "{document}", "Documents per intake batch")
         self.reads: Counter = meter.create_counter(METRIC_READS, "{read}", "Reads, by outcome")
+        self.verdicts: Counter = meter.create_counter(
+            METRIC_VERDICTS, "{verdict}", "Verdicts that were made again, by occasion and indication"
+        )
+
+    def judged(self, occasion: Occasion, verdict: Verdict) -> None:
+        """Counts a verdict that was made again."""
+        self.verdicts.add(1, {ATTRIBUTE_OCCASION: occasion.value, ATTRIBUTE_OUTCOME: verdict.indication})

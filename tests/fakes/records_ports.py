@@ -13,7 +13,7 @@ from lienthong.signing.v1 import verdict_pb2
 
 from services.chassis.errors import DomainError
 from services.records.formats.document import IdentifierType, ParsedDocument
-from services.records.model import Decision, Filing, Incoming, Permission, Query, Span, Verdict, WithheldKind
+from services.records.model import Case, Decision, Filing, Permission, Query, Span, Verdict, WithheldKind
 from services.records.ports import InsurerRefused, InsurerUnavailable
 from services.records.service.slips import Slip, slip_from_json
 
@@ -44,7 +44,8 @@ class FakeSigning:
     batches: list[int] = field(default_factory=list)
     gate: asyncio.Event | None = None
 
-    async def verify(self, documents: Sequence[Incoming]) -> Sequence[Verdict]:
+    async def verify(self, cases: Sequence[Case]) -> Sequence[Verdict]:
+        documents = [case.incoming for case in cases]
         if self.gate is not None:
             await self.gate.wait()
         self.batches.append(len(documents))

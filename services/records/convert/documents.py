@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lienthong.records.v1 import document_pb2, health_book_pb2, submission_pb2
-from lienthong.signing.v1 import verdict_pb2
+from lienthong.records.v1 import document_pb2, health_book_pb2
 
 from services.records.convert.intake import format_out, record_message
 from services.records.convert.scalars import KIND, kinds_out, period_out, stamp
+from services.records.convert.signatures import signature_out
 from services.records.formats.document import ContentKind
 from services.records.formats.health_book import DrugEntry, HealthBookEntry, ResultEntry
 from services.records.model import Decision, DocumentEntry, StoredContent
@@ -34,10 +34,7 @@ def content_message(stored: StoredContent) -> document_pb2.SignedContent:
     submission = record_message(stored.record)
     return document_pb2.SignedContent(
         content=stored.content,
-        signatures=[
-            submission_pb2.DetachedSignature(format=verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED, content=one)
-            for one in stored.signatures
-        ],
+        signatures=[signature_out(one) for one in stored.signatures],
         verdict=submission.verdict,
         receipt=submission.receipt,
     )

@@ -6,16 +6,14 @@ from datetime import datetime
 
 from google.protobuf.message import DecodeError
 from lienthong.records.v1 import receipt_pb2, submission_pb2
-from lienthong.signing.v1 import verdict_pb2
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.records.convert.scalars import kinds_out, stamp
+from services.records.convert.signatures import signature_in, wrong_signatures
 from services.records.formats.document import QualityFinding, Severity
 from services.records.model import (
     LARGEST_DOCUMENT,
-    LARGEST_SIGNATURE,
     LONGEST_DOCUMENT_ID,
-    MOST_SIGNATURES,
     Incoming,
     Receipt,
     StateChange,
@@ -53,14 +51,7 @@ def document_in(  # noqa: PLR0913 - where and when it came from
     if len(document.content) > LARGEST_DOCUMENT:
         expected = f"at most {LARGEST_DOCUMENT} bytes; {len(document.content)} came"
         wrong.append(FieldViolation(f"{field}.content", expected, "TOO_LARGE"))
-    if len(document.signatures) > MOST_SIGNATURES:
-        wrong.append(FieldViolation(f"{field}.signatures", f"at most {MOST_SIGNATURES}", "TOO_MANY"))
-    for at, signature in enumerate(document.signatures):
-        if signature.format != verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED:
-            wrong.append(FieldViolation(f"{field}.signatures[{at}].format", "CMS_DETACHED", "FORMAT_UNKNOWN"))
-        if len(signature.content) > LARGEST_SIGNATURE:
-            expected = f"at most {LARGEST_SIGNATURE} bytes"
-            wrong.append(FieldViolation(f"{field}.signatures[{at}].content", expected, "TOO_LARGE"))
+    wrong += wrong_signatures(document.signatures, f"{field}.signatures")
     if wrong:
         raise InvalidArgument.of(*wrong)
     return Incoming(
@@ -68,7 +59,7 @@ def document_in(  # noqa: PLR0913 - where and when it came from
         document_id=document.document_id,
         format=_FORMATS[document.format],
         content=document.content,
-        signatures=tuple(signature.content for signature in document.signatures),
+        signatures=tuple(signature_in(signature) for signature in document.signatures),
         received_at=received_at,
         trace_id=trace_id,
         trace=trace,
@@ -136,6 +127,8 @@ def record_message(record: SubmissionRecord) -> submission_pb2.Submission:
     message.history.extend(_change(change) for change in record.changes)
     if record.tlog_proof:
         message.receipt.tlog_proof = record.tlog_proof
+    if record.verdict:
+        message.verdict.ParseFromString(record.verdict)
     return message
 
 

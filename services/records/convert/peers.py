@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+import hashlib
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from google.type import date_pb2
 from lienthong.consent.v1 import decision_pb2, decision_service_pb2
 from lienthong.identity.v1 import person_pb2, source_record_service_pb2
 from lienthong.referrals.v1 import referral_pb2, slip_import_service_pb2
-from lienthong.signing.v1 import verdict_pb2, verification_service_pb2
+from lienthong.signing.v1 import log_service_pb2, trust_pb2, verdict_pb2, verification_service_pb2
 from lienthong.type.v1 import (
     access_context_pb2,
     administrative_area_pb2,
@@ -18,7 +19,8 @@ from lienthong.type.v1 import (
     identifier_pb2,
 )
 
-from services.records.convert.scalars import kinds_out, known_kinds, period_in, period_out, stamp
+from services.records.convert.scalars import kinds_out, known_kinds, period_in, period_out, stamp, time_in
+from services.records.convert.signatures import carried_out
 from services.records.formats.document import (
     AreaEra,
     IdentifierFact,
@@ -29,14 +31,15 @@ from services.records.formats.document import (
 )
 from services.records.model import (
     ALWAYS,
+    Case,
     Decision,
     Filing,
-    Incoming,
     Permission,
     Query,
     Verdict,
     WithheldKind,
 )
+from services.records.proof import Compromise, EvidenceKind, EvidencePiece, TimestampedCheckpoint
 from services.records.service.slips import Slip
 
 _LONGEST_MRN = 100
@@ -52,24 +55,36 @@ _SEX = {
     "2": administrative_sex_pb2.ADMINISTRATIVE_SEX_FEMALE,
     "3": administrative_sex_pb2.ADMINISTRATIVE_SEX_UNDETERMINED,
 }
+_EVIDENCE_KIND: dict[int, EvidenceKind] = {
+    verification_service_pb2.EvidenceKind.Value(f"EVIDENCE_KIND_{kind.value}"): kind for kind in EvidenceKind
+}
 _HELD = frozenset(
     {source_record_service_pb2.FILING_OUTCOME_PROVISIONAL, source_record_service_pb2.FILING_OUTCOME_REVIEW}
 )
 
 
-def signed_document(document: Incoming) -> verification_service_pb2.SignedDocument:
-    """A document for signing to judge; detached signatures exclude an enveloped one."""
+class EvidenceAltered(Exception):
+    """A peer gave evidence that is not what its hash says; nothing of the answer can be used."""
+
+
+def signed_document(case: Case) -> verification_service_pb2.SignedDocument:
+    """A document for signing to judge. Where there is no signature at all, it is the enveloped one that is missing."""
+    document, parsed = case.incoming, case.parsed
+    enveloped = parsed.signed or not (document.signatures or parsed.parts)
     return verification_service_pb2.SignedDocument(
         content=document.content,
-        format=verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED
-        if document.signatures
-        else verdict_pb2.SIGNATURE_FORMAT_XMLDSIG_ENVELOPED,
-        signatures=[
-            verification_service_pb2.CarriedSignature(format=verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED, content=one)
-            for one in document.signatures
-        ],
+        format=verdict_pb2.SIGNATURE_FORMAT_XMLDSIG_ENVELOPED
+        if enveloped
+        else verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED,
         facility=document.facility,
         receive_time=stamp(document.received_at),
+        signatures=[carried_out(one) for one in document.signatures],
+        parts=[
+            verification_service_pb2.DocumentPart(name=one.name, content=one.content, enveloped=one.enveloped)
+            for one in parsed.parts
+        ],
+        kinds=kinds_out(parsed.kinds),
+        existence_time=None if case.existed_at is None else stamp(case.existed_at),
     )
 
 
@@ -85,7 +100,50 @@ def verdict_in(verdict: verdict_pb2.Verdict) -> Verdict:
         acceptable=verdict.acceptable,
         signer_certificate_sha256=signer.signer_certificate_sha256,
         encoded=verdict.SerializeToString(deterministic=True),
+        failed=_failed(verdict),
+        grace_period_end=time_in(verdict, "grace_period_end"),
+        signers=_signers(verdict),
     )
+
+
+def _failed(verdict: verdict_pb2.Verdict) -> tuple[str, str]:
+    for one in verdict.signatures:
+        if one.indication != verdict_pb2.INDICATION_TOTAL_PASSED:
+            return verdict_pb2.SignatureFormat.Name(one.format).removeprefix("SIGNATURE_FORMAT_"), one.part
+    return "", ""
+
+
+def _signers(verdict: verdict_pb2.Verdict) -> tuple[tuple[str, datetime | None], ...]:
+    """Each certificate once, with the earliest time proven for one of its signatures."""
+    found: dict[str, datetime | None] = {}
+    for one in verdict.signatures:
+        proven, known = time_in(one, "best_signature_time"), found.get(one.signer_certificate_sha256)
+        if one.signer_certificate_sha256:
+            found[one.signer_certificate_sha256] = min(filter(None, (proven, known)), default=None)
+    return tuple(sorted(found.items()))
+
+
+def compromise_in(registered: trust_pb2.SignerCertificate) -> Compromise:
+    """A compromised signer; without a time the key was never the signer's alone."""
+    since = time_in(registered, "compromise_time") or datetime.fromtimestamp(0, UTC)
+    return Compromise(registered.name.removeprefix("signerCertificates/"), since)
+
+
+def evidence_in(evidence: verification_service_pb2.Evidence) -> EvidencePiece:
+    """A piece of evidence. Raises EvidenceAltered when it is not what its name says."""
+    if hashlib.sha256(evidence.content).hexdigest() != evidence.sha256:
+        raise EvidenceAltered
+    return EvidencePiece(evidence.sha256, _EVIDENCE_KIND[evidence.kind], evidence.content)
+
+
+def timestamped_checkpoint_in(response: log_service_pb2.GetCheckpointTimestampResponse) -> TimestampedCheckpoint:
+    """A checkpoint with its time-stamp."""
+    return TimestampedCheckpoint(response.checkpoint, response.timestamp_token)
+
+
+def checkpoint_size(checkpoint: str) -> int:
+    """Entries that a checkpoint covers (C2SP tlog-checkpoint: the second line)."""
+    return int(checkpoint.split("\n", 2)[1])
 
 
 def source_record(document: ParsedDocument) -> source_record_service_pb2.SourceRecord:

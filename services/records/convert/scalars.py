@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2
 
@@ -25,6 +26,11 @@ def stamp(at: datetime) -> Timestamp:
     made = Timestamp()
     made.FromDatetime(at)
     return made
+
+
+def time_in(message: Message, field: str) -> datetime | None:
+    """A timestamp field, or None where it is absent."""
+    return getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None
 
 
 def resource_id(name: str, collection: str, field: str) -> UUID:

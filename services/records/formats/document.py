@@ -173,9 +173,25 @@ class FollowUpSlip:
     appointed_on: date
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class SignablePart:
+    """A part that can be signed by itself, with its exact decoded bytes. `enveloped` says that it carries a signature of
+    its own.
+    """
+
+    name: str
+    content: bytes
+    enveloped: bool
+
+    def __repr__(self) -> str:
+        return f"SignablePart({self.name!r}, {len(self.content)} bytes)"
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A readable document. Times are aware and UTC; None where the document gives none that can be read."""
+    """A readable document. Times are aware and UTC; None where the document gives none that can be read. `signed` says
+    that it carries a signature inside; `parts` are those that can be signed by themselves.
+    """
 
     format: str
     version: str
@@ -189,6 +205,8 @@ class ParsedDocument:
     referral: ReferralSlip | None = None
     follow_up: FollowUpSlip | None = None
     health_book_entry: HealthBookEntry | None = field(default=None, repr=False)
+    signed: bool = False
+    parts: tuple[SignablePart, ...] = ()
 
 
 class DocumentUnusable(InvalidArgument):

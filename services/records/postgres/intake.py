@@ -14,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
 from services.chassis.outbox import Message, enqueue
+from services.records.convert.signatures import encode_signature
 from services.records.model import Accepted, Finished, Incoming, Key, Known, Rejected, SubmissionState
 from services.records.ports import Finish, KeysTaken
+from services.records.postgres.proof import ProofTables
 from services.records.postgres.vault import Vault
 from services.records.service.parts import cut
 
@@ -90,7 +92,7 @@ class _Sealed:
     refusals: list[bytes]
 
 
-class IntakeTables:
+class IntakeTables(ProofTables):
     """The part of the store that takes documents in."""
 
     _database: Database
@@ -121,6 +123,7 @@ class IntakeTables:
             finished: list[Finished] = []
             if accepted:
                 await self._insert_contents(connection, accepted, sealed)
+                await self._insert_proof(connection, accepted)
                 numbers = await self._number(connection, accepted)
                 finished, answers, messages = await asyncio.to_thread(self._complete, accepted, numbers, finish)
                 await connection.execute(_SUBMISSIONS, _accepted_rows(accepted, finished, answers))
@@ -137,12 +140,12 @@ class IntakeTables:
         return _Sealed(
             contents=[vault.seal(one.incoming.content, "document_body.content", one.id) for one in accepted],
             signatures=[
-                vault.seal_signatures(one.incoming.signatures, "document_body.signatures", one.id) for one in accepted
+                vault.seal_signatures(_encoded(one.incoming), "document_body.signatures", one.id) for one in accepted
             ],
             parts=[(person, id, vault.seal_parts(part, id)) for person, id, part in parts if part],
             evidence=[vault.seal(one.incoming.content, "evidence.content", one.id) for one in rejected],
             evidence_signatures=[
-                vault.seal_signatures(one.incoming.signatures, "evidence.signatures", one.id) for one in rejected
+                vault.seal_signatures(_encoded(one.incoming), "evidence.signatures", one.id) for one in rejected
             ],
             refusals=[vault.compress(one.answer) for one in rejected],
         )
@@ -242,6 +245,10 @@ class IntakeTables:
                 "signatures": sealed.evidence_signatures,
             },
         )
+
+
+def _encoded(document: Incoming) -> list[bytes]:
+    return [encode_signature(signature) for signature in document.signatures]
 
 
 def _accepted_rows(

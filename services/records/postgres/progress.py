@@ -11,14 +11,20 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+from services.records.convert.signatures import decode_signature
 from services.records.model import StateChange, StoredContent, SubmissionRecord, SubmissionState
 from services.records.postgres.vault import Vault
+from services.records.signatures import DetachedSignature
 
 # Refused and held stay what they are whatever happens onward; of the others the furthest counts.
 _STATE = "CASE WHEN s.state >= 8 THEN s.state ELSE GREATEST(s.state, p.state) END"
-_JOINED = "submission s LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id"
+_NEWEST = (
+    " LEFT JOIN LATERAL (SELECT verdict FROM verdict w WHERE w.facility_id = s.facility_id AND w.submission_id = s.id"
+    " ORDER BY number DESC LIMIT 1) v ON true"
+)
+_JOINED = f"submission s LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id{_NEWEST}"
 _ONE = text(
-    f"SELECT s.id, s.answer, {_STATE} AS state, p.tlog_proof FROM {_JOINED}"  # noqa: S608 - constants
+    f"SELECT s.id, s.answer, {_STATE} AS state, p.tlog_proof, v.verdict FROM {_JOINED}"  # noqa: S608 - constants
     " WHERE s.facility_id = :facility AND s.id = :id"
 )
 _CHANGES = text(
@@ -26,16 +32,16 @@ _CHANGES = text(
     " WHERE facility_id = :facility AND submission_id = :id ORDER BY at, state"
 )
 _PAGE = text(
-    f"SELECT s.id, s.answer, {_STATE} AS state FROM {_JOINED}"  # noqa: S608 - constants
+    f"SELECT s.id, s.answer, {_STATE} AS state, v.verdict FROM {_JOINED}"  # noqa: S608 - constants
     " WHERE s.facility_id = :facility AND (CAST(:before AS uuid) IS NULL OR s.id < CAST(:before AS uuid))"
     f" AND (CAST(:state AS smallint) IS NULL OR {_STATE} = CAST(:state AS smallint))"
     " AND (CAST(:document AS text) = '' OR s.document_id = CAST(:document AS text))"
     " ORDER BY s.id DESC LIMIT :limit"
 )
 _ORIGINAL = text(
-    f"SELECT b.content_sealed, b.signatures_sealed, s.id, s.answer, {_STATE} AS state, p.tlog_proof"  # noqa: S608 - constants
+    f"SELECT b.content_sealed, b.signatures_sealed, s.id, s.answer, {_STATE} AS state, p.tlog_proof, v.verdict"  # noqa: S608 - constants
     " FROM document_body b JOIN submission s ON s.facility_id = b.facility_id AND s.id = b.id"
-    " LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id"
+    f" LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id{_NEWEST}"
     " WHERE b.facility_id = :facility AND b.id = :id"
 )
 _PLACE = text(
@@ -119,9 +125,13 @@ class ProgressTables:
             return None
         return StoredContent(
             self._vault.open(row.content_sealed, "document_body.content", id),
-            self._vault.open_signatures(row.signatures_sealed, "document_body.signatures", id),
+            self._signatures(row, id),
             self._record(row, row.tlog_proof),
         )
+
+    def _signatures(self, row: Any, id: UUID) -> tuple[DetachedSignature, ...]:
+        kept = self._vault.open_signatures(row.signatures_sealed, "document_body.signatures", id)
+        return tuple(decode_signature(one) for one in kept)
 
     def _record(self, row: Any, proof: bytes | None, changes: tuple[StateChange, ...] = ()) -> SubmissionRecord:
         return SubmissionRecord(
@@ -130,6 +140,7 @@ class ProgressTables:
             SubmissionState(row.state),
             changes,
             "" if proof is None else self._vault.decompress(proof).decode(),
+            b"" if row.verdict is None else self._vault.decompress(row.verdict),
         )
 
     async def place(self, places: Mapping[tuple[str, UUID], int]) -> None:

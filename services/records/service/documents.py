@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
+from services.chassis.clock import Clock
 from services.chassis.principal import Principal, PrincipalKind
 from services.records import telemetry
 from services.records.errors import DocumentNotFound, ReadNotPermitted
@@ -25,13 +27,18 @@ from services.records.model import (
     StoredContent,
     readable_kinds,
 )
-from services.records.ports import Consent, DocumentStore, OpenSpan
+from services.records.ports import Consent, DocumentStore, OpenSpan, ProofStore
 from services.records.service.parts import HEALTH_BOOK_KINDS, join
 
 LARGEST_OWN_PAGE = 100
 """Documents that one decision can name."""
 ALL_KINDS = frozenset(ContentKind)
 _METHOD = "lienthong.records.v1.DocumentService/"
+GET_DOCUMENT = _METHOD + "GetDocument"
+
+
+class DocumentAndProofStore(DocumentStore, ProofStore, Protocol):
+    """What reads need of the database."""
 
 
 class StoredBytesAltered(Exception):
@@ -59,17 +66,20 @@ class HealthBookPage:
 class DocumentService:
     """Reads documents for the principal of the call in hand."""
 
-    def __init__(self, store: DocumentStore, consent: Consent, span: OpenSpan, law_basis: int) -> None:
+    def __init__(
+        self, store: DocumentAndProofStore, consent: Consent, span: OpenSpan, law_basis: int, clock: Clock
+    ) -> None:
         """`law_basis` is the number of LEGAL_BASIS_LAW_19_1_DD: the ground on which a facility reads what it made itself."""
         self._store = store
         self._consent = consent
         self._span = span
         self._law_basis = law_basis
+        self._clock = clock
 
     async def get(
-        self, principal: Principal, id: UUID, context: AccessContext
+        self, principal: Principal, id: UUID, context: AccessContext, method: str = GET_DOCUMENT
     ) -> tuple[DocumentEntry, StoredContent, Decision]:
-        """The original bytes. Raises DocumentNotFound, ReadNotPermitted, Unavailable."""
+        """The original bytes, for the RPC of that name. Raises DocumentNotFound, ReadNotPermitted, Unavailable."""
         entry = await self._store.document(id)
         if entry is None or (entry.held and principal.facility != entry.facility):
             raise DocumentNotFound
@@ -77,7 +87,7 @@ class DocumentService:
             person=entry.person,
             context=context,
             kinds=frozenset(entry.kinds),
-            method=_METHOD + "GetDocument",
+            method=method,
             span=Span(entry.care_start, entry.care_end + MINUTE),
             resources=(entry.name,),
             own_documents=(entry.name,) if principal.facility == entry.facility else (),
@@ -92,6 +102,7 @@ class DocumentService:
             stored = await self._store.original(entry.facility, entry.id)
         if stored is None or hashlib.sha256(stored.content).hexdigest() != entry.sha256:
             raise StoredBytesAltered
+        await self._disclose(principal, [entry])
         return entry, stored, decision
 
     async def list(  # noqa: PLR0913 - the request's fields
@@ -127,7 +138,13 @@ class DocumentService:
         with self._span(telemetry.SPAN_OPEN):
             found = await self._store.health_book(selection)
         entries = [(entry, join(parts)) for entry, parts in found[: selection.limit - 1]]
+        await self._disclose(principal, [entry for entry, _ in entries])
         return HealthBookPage(entries, decision, _more([entry for entry, _ in found], selection))
+
+    async def _disclose(self, principal: Principal, entries: Sequence[DocumentEntry]) -> None:
+        """Keeps who is given what; durable before a byte leaves, so that a compromised key's readers can be told."""
+        places = [(entry.facility, entry.id) for entry in entries]
+        await self._store.disclose(principal.facility or "", places, self._clock())
 
     async def _select(
         self, principal: Principal, query: Query, after: Cursor | None, limit: int

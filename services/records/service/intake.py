@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from services.chassis.clock import Clock
 from services.records.formats.document import DocumentFormat
-from services.records.model import Incoming, Rejection, Submission
+from services.records.model import Case, Incoming, Rejection, Submission
 from services.records.ports import Identity, IntakeStore, NewId, OpenSpan, Signing
 from services.records.service.admission import Admission
 from services.records.service.answers import Answers
@@ -92,7 +92,7 @@ class IntakeService:
                 raise outcome
             if isinstance(outcome, Rejection):
                 return self._answers.refusal(document, outcome, None, None).submission
-            (verdict,) = await self._signing.verify([document])
+            (verdict,) = await self._signing.verify([Case(document, outcome)])
             rejection = refusal(document, verdict)
             if rejection is not None:
                 return self._answers.refusal(document, rejection, outcome, verdict).submission

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from services.records.formats.document import DocumentFormat, DocumentUnusable, ParsedDocument
+from services.records.formats.document import DocumentFormat, DocumentUnusable, ParsedDocument, SignablePart
 from services.records.model import Incoming, Rejection, Verdict
 
 SIGNATURE_PLACE = "GIAMDINHHS/CHUKYDONVI"
@@ -22,7 +23,17 @@ def read(document: Incoming, formats: Mapping[str, DocumentFormat]) -> Read:
         return error
     if parsed.facility != document.facility:
         return Rejection("FACILITY_MISMATCH", FACILITY_PLACE, "the document names another facility than the caller")
-    return parsed
+    held = {part.name for part in parsed.parts}
+    for at, signature in enumerate(document.signatures):
+        if signature.part and signature.part not in held:
+            return Rejection("SIGNED_PART_MISSING", f"signatures[{at}].part", "the document holds no such table")
+    return replace(parsed, parts=signed_parts(document, parsed))
+
+
+def signed_parts(document: Incoming, parsed: ParsedDocument) -> tuple[SignablePart, ...]:
+    """The parts that a signature is about; the others need not be kept in memory nor shown to signing."""
+    named = {signature.part for signature in document.signatures}
+    return tuple(part for part in parsed.parts if part.enveloped or part.name in named)
 
 
 def read_all(documents: Sequence[Incoming], formats: Mapping[str, DocumentFormat]) -> list[Read]:
@@ -38,5 +49,12 @@ def refusal(document: Incoming, verdict: Verdict) -> Rejection | None:
         return None
     result = "/".join(part for part in (verdict.indication, verdict.sub_indication) if part)
     reason = verdict.reason or verdict.sub_indication or verdict.indication
-    place = "signatures[0].content" if document.signatures else SIGNATURE_PLACE
+    place = next(
+        (
+            f"signatures[{at}].content"
+            for at, signature in enumerate(document.signatures)
+            if (signature.form.value, signature.part) == verdict.failed
+        ),
+        "signatures[0].content" if document.signatures and not verdict.failed[0] else SIGNATURE_PLACE,
+    )
     return Rejection(reason, place, f"the signature is not accepted: {result}")

@@ -12,7 +12,7 @@ from services.chassis.errors import DomainError, PeerRefused
 from services.records import telemetry
 from services.records.errors import DocumentIdReused, DocumentRejected
 from services.records.formats.document import DocumentFormat, ParsedDocument
-from services.records.model import Accepted, Filing, Incoming, Key, Known, Rejected, Rejection, Verdict
+from services.records.model import Accepted, Case, Filing, Incoming, Key, Known, Rejected, Rejection, Verdict
 from services.records.ports import Identity, IntakeStore, KeysTaken, NewId, OpenSpan, Signing
 from services.records.service.answers import Answers
 from services.records.service.gather import Pending
@@ -144,9 +144,10 @@ class Pipeline:
         return parsed
 
     async def _verify(self, batch: _Batch, parsed: Mapping[Key, ParsedDocument]) -> dict[Key, Verdict]:
-        documents = [batch.open[key].incoming for key in parsed]
+        cases = [Case(batch.open[key].incoming, read) for key, read in parsed.items()]
         verdicts: dict[Key, Verdict] = {}
-        for document, verdict in zip(documents, await _each(self._signing.verify, documents), strict=True):
+        for case, verdict in zip(cases, await _each(self._signing.verify, cases), strict=True):
+            document = case.incoming
             if isinstance(verdict, DomainError):
                 batch.settle(document.key, verdict)
                 continue

@@ -21,6 +21,7 @@ Row = Mapping[str, str]
 
 _FACILITY = re.compile(r"[0-9A-Z]{5}")
 _WHITE = b" \t\r\n"
+_OWN_SIGNATURE = ".//DU_PHONG/{http://www.w3.org/2000/09/xmldsig#}Signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,13 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class TableRows:
-    """The rows of the tables present, by table name in envelope order, and what was odd about their shape."""
+    """The rows of the tables present, by table name in envelope order, and what was odd about their shape. `signed` are
+    the tables that carry a signature of their own in DU_PHONG.
+    """
 
     rows: Mapping[str, tuple[Row, ...]]
     findings: tuple[QualityFinding, ...]
+    signed: frozenset[str] = frozenset()
 
 
 def parse_envelope(content: bytes, limits: Limits = DEFAULT_LIMITS, reader: Reader | None = None) -> Envelope:
@@ -85,6 +89,7 @@ def read_tables(envelope: Envelope, limits: Limits = DEFAULT_LIMITS, reader: Rea
     reader = reader or Reader(limits)
     rows: dict[str, tuple[Row, ...]] = {}
     findings: list[QualityFinding] = []
+    signed: set[str] = set()
     total = 0
     for table in envelope.tables:
         root = reader.parse(table.content, table.field, limits.table_size)
@@ -96,7 +101,10 @@ def read_tables(envelope: Envelope, limits: Limits = DEFAULT_LIMITS, reader: Rea
         if total > limits.rows:
             raise DocumentUnusable("TOO_MANY_ROWS", table.field, f"more than {limits.rows} rows in all")
         rows[table.name] = tuple(_row(element, shape, index, findings) for index, element in enumerate(elements, 1))
-    return TableRows(rows, tuple(findings))
+        # The bytes are asked first: a table without the word need not be walked.
+        if b"Signature" in table.content and root.find(_OWN_SIGNATURE) is not None:
+            signed.add(table.name)
+    return TableRows(rows, tuple(findings), frozenset(signed))
 
 
 def row_field(table: str, row: int, field: str) -> str:

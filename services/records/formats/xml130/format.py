@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.records.formats.document import ParsedDocument
+from services.records.formats.document import ParsedDocument, SignablePart
 from services.records.formats.xml130.entry import health_book_entry
 from services.records.formats.xml130.envelope import ROOT, parse_envelope, read_tables
 from services.records.formats.xml130.episode import build_episode
@@ -38,7 +38,10 @@ class Xml130Format:
 
     def parse(self, content: bytes) -> ParsedDocument:
         """Read, check and assemble; see the port."""
-        episode = parse_episode(content, self.limits)
+        reader = Reader(self.limits)
+        envelope = parse_envelope(content, self.limits, reader)
+        tables = read_tables(envelope, self.limits, reader)
+        episode = build_episode(envelope, tables)
         return ParsedDocument(
             format=self.name,
             version=episode.version,
@@ -52,4 +55,6 @@ class Xml130Format:
             referral=episode.referral,
             follow_up=episode.follow_up,
             health_book_entry=health_book_entry(episode) if "XML1" in episode.rows else None,
+            signed=envelope.signed,
+            parts=tuple(SignablePart(one.name, one.content, one.name in tables.signed) for one in envelope.tables),
         )

@@ -1,20 +1,12 @@
-"""The servicers of the records role: convert, call one operation, convert back."""
+"""`IntakeService`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from uuid import UUID
 
-from lienthong.records.v1 import (
-    document_service_pb2,
-    document_service_pb2_grpc,
-    health_book_pb2,
-    intake_service_pb2,
-    intake_service_pb2_grpc,
-    submission_pb2,
-)
+from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc, submission_pb2
 
 from services.chassis.call import Call, current_call
 from services.chassis.clock import Clock
@@ -23,18 +15,15 @@ from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
 from services.chassis.status import incident, status_of
 from services.chassis.telemetry import traceparent
-from services.records import telemetry
-from services.records.convert import documents as documents_convert
 from services.records.convert import intake as convert
-from services.records.convert.scalars import context_in, kinds_in, period_filter, resource_id
-from services.records.model import Cursor, Incoming
-from services.records.service import DocumentService, IntakeService, SubmissionService
-from services.records.telemetry import Instruments
+from services.records.convert.scalars import resource_id
+from services.records.model import Incoming
+from services.records.rpc.caller import calling_facility
+from services.records.service import IntakeService, SubmissionService
 
 _API = "records"
 MOST_DOCUMENTS = 100
 LARGEST_MESSAGE = 16 * 1024 * 1024
-LARGEST_BOOK_PAGE = 200
 
 
 class IntakeServicer(intake_service_pb2_grpc.IntakeServiceServicer):
@@ -111,14 +100,14 @@ class IntakeServicer(intake_service_pb2_grpc.IntakeServiceServicer):
     ) -> intake_service_pb2.GetSubmissionResponse:
         """Returns one submission of the caller."""
         id = resource_id(request.name, "submissions", "name")
-        record = await self._submissions.get(_facility(current_call()), id)
+        record = await self._submissions.get(calling_facility(current_call()), id)
         return intake_service_pb2.GetSubmissionResponse(submission=convert.record_message(record))
 
     async def ListSubmissions(
         self, request: intake_service_pb2.ListSubmissionsRequest, context: RpcContext
     ) -> intake_service_pb2.ListSubmissionsResponse:
         """Lists the caller's submissions."""
-        facility, limit = _facility(current_call()), page_limit(request.page_size)
+        facility, limit = calling_facility(current_call()), page_limit(request.page_size)
         state = convert.state_in(request.state, "state")
         bound = f"ListSubmissions|{facility}|{request.state}|{request.document_id}"
         last = decode_token(request.page_token, bound)
@@ -133,7 +122,7 @@ class IntakeServicer(intake_service_pb2_grpc.IntakeServiceServicer):
         return convert.document_in(
             document,
             field,
-            facility=_facility(call),
+            facility=calling_facility(call),
             received_at=self._clock(),
             trace_id=call.trace_id,
             trace=traceparent(),
@@ -153,7 +142,7 @@ class IntakeServicer(intake_service_pb2_grpc.IntakeServiceServicer):
         if not incoming:
             return results
         try:
-            answers = await self._intake.submit(_facility(call), incoming)
+            answers = await self._intake.submit(calling_facility(call), incoming)
         except DomainError as error:
             return [*results, *(_failed(sent.document_id, error, call) for sent in incoming)]
         outcomes = await asyncio.gather(*answers, return_exceptions=True)
@@ -164,78 +153,6 @@ class IntakeServicer(intake_service_pb2_grpc.IntakeServiceServicer):
                 submission = convert.answer_message(outcome)
                 results.append(intake_service_pb2.SubmissionResult(document_id=sent.document_id, submission=submission))
         return results
-
-
-class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
-    """`lienthong.records.v1.DocumentService`."""
-
-    def __init__(self, documents: DocumentService, instruments: Instruments) -> None:
-        self._documents = documents
-        self._instruments = instruments
-
-    async def ListDocuments(
-        self, request: document_service_pb2.ListDocumentsRequest, context: RpcContext
-    ) -> document_service_pb2.ListDocumentsResponse:
-        """Lists a person's documents."""
-        limit = page_limit(request.page_size)
-        kinds = kinds_in(request.kinds, "kinds")
-        span = period_filter(request.period, "period")
-        names = ",".join(sorted(kind.value for kind in kinds))
-        bound = f"ListDocuments|{request.person}|{names}|{span}"
-        page = await self._documents.list(
-            current_call().principal,
-            resource_id(request.person, "persons", "person"),
-            context_in(request.context, "context"),
-            kinds,
-            span,
-            _cursor(request.page_token, bound),
-            limit,
-        )
-        self._instruments.reads.add(1, {telemetry.ATTRIBUTE_OUTCOME: "ListDocuments"})
-        return document_service_pb2.ListDocumentsResponse(
-            documents=[documents_convert.document_message(entry, shown) for entry, shown in page.documents],
-            next_page_token=_token(page.more, bound),
-            disclosure=documents_convert.disclosure_message(page.decision),
-        )
-
-    async def GetDocument(
-        self, request: document_service_pb2.GetDocumentRequest, context: RpcContext
-    ) -> document_service_pb2.GetDocumentResponse:
-        """Returns the original bytes."""
-        entry, stored, decision = await self._documents.get(
-            current_call().principal,
-            resource_id(request.name, "documents", "name"),
-            context_in(request.context, "context"),
-        )
-        self._instruments.reads.add(1, {telemetry.ATTRIBUTE_OUTCOME: "GetDocument"})
-        return document_service_pb2.GetDocumentResponse(
-            document=documents_convert.document_message(entry, entry.kinds),
-            signed_content=documents_convert.content_message(stored),
-            disclosure=documents_convert.disclosure_message(decision),
-        )
-
-    async def GetHealthBook(
-        self, request: document_service_pb2.GetHealthBookRequest, context: RpcContext
-    ) -> document_service_pb2.GetHealthBookResponse:
-        """Returns the health book."""
-        limit = page_limit(request.page_size, LARGEST_BOOK_PAGE)
-        span = period_filter(request.period, "period")
-        bound = f"GetHealthBook|{request.person}|{span}"
-        page = await self._documents.health_book(
-            current_call().principal,
-            resource_id(request.person, "persons", "person"),
-            context_in(request.context, "context"),
-            span,
-            _cursor(request.page_token, bound),
-            limit,
-        )
-        self._instruments.reads.add(1, {telemetry.ATTRIBUTE_OUTCOME: "GetHealthBook"})
-        encounters = [documents_convert.encounter_message(entry, book) for entry, book in page.entries]
-        return document_service_pb2.GetHealthBookResponse(
-            health_book=health_book_pb2.HealthBook(person=request.person, encounters=encounters),
-            next_page_token=_token(page.more, bound),
-            disclosure=documents_convert.disclosure_message(page.decision),
-        )
 
 
 class _Window:
@@ -268,19 +185,3 @@ def _failed(document_id: str, error: BaseException, call: Call) -> intake_servic
     known = error if isinstance(error, DomainError) else incident(error, call.trace_id)
     status = status_of(known, _API, call.trace_id)
     return intake_service_pb2.SubmissionResult(document_id=document_id, error=status)
-
-
-def _facility(call: Call) -> str:
-    """The facility of a principal that the access table let through; facilities and practitioners always have one."""
-    if call.principal.facility is None:
-        raise LookupError("a principal without facility")
-    return call.principal.facility
-
-
-def _cursor(token: str, bound: str) -> Cursor | None:
-    last = decode_token(token, bound)
-    return Cursor(datetime.fromisoformat(last[0]), UUID(last[1])) if last else None
-
-
-def _token(cursor: Cursor | None, bound: str) -> str:
-    return "" if cursor is None else encode_token((cursor.care_end.isoformat(), str(cursor.id)), bound)

@@ -1,0 +1,7 @@
+"""The servicers of the records role: convert, call one operation, convert back."""
+
+from services.records.rpc.documents import DocumentServicer
+from services.records.rpc.evidence import EvidenceServicer
+from services.records.rpc.intake import IntakeServicer
+
+__all__ = ["DocumentServicer", "EvidenceServicer", "IntakeServicer"]
