@@ -261,6 +261,21 @@ class Pki:
             partial.write_bytes(content)
             partial.replace(folder / name)
 
+    def seal(self) -> Pair:
+        """Key and certificate of the system's seal over evidence packages; the file holds the chain above it."""
+        if "seal" not in self._pairs:
+            key = signing_key("p256")
+            extensions: list[tuple[x509.ExtensionType, bool]] = [
+                (_usage(digital_signature=True, content_commitment=True), True),
+                (x509.ExtendedKeyUsage([DOCUMENT_SIGNING]), False),
+            ]
+            certificate = self.signing_authority.issue("Lien Thong evidence seal", key, extensions)
+            pair = self._write("seal", certificate, key)
+            with pair.certificate.open("ab") as file:
+                file.write(self.signing_authority.pem)
+            self._pairs["seal"] = pair
+        return self._pairs["seal"]
+
     def ed25519(self, name: str) -> Path:
         """A private Ed25519 key, PEM (PKCS#8): one for each name."""
         path = self.folder / f"{name}.pem"

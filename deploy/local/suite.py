@@ -339,6 +339,8 @@ class LocalStack:
         if role == "records":
             environment |= {
                 "LIENTHONG_PROMISE_KEY": str(keys["promise"]),
+                "LIENTHONG_SEAL_KEY": str(pki.seal().private_key),
+                "LIENTHONG_SEAL_CERTIFICATE": str(pki.seal().certificate),
                 "LIENTHONG_INSURER_URL": f"{outside.base}/insurer",
                 "LIENTHONG_INSURER_USERNAME": outside.insurer_username,
                 "LIENTHONG_INSURER_PASSWORD_FILE": str(pki.folder / "insurer.password"),

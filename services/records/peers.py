@@ -117,9 +117,10 @@ class GrpcSigning:
         method = self._readers.GetCheckpointTimestamp
         try:
             response = await call_peer(method, request, timeout=_READ_SECONDS, name="signing", forward=False)
-        except PeerRefused:
-            # There is none yet; a package without it is still whole.
-            return None
+        except PeerRefused as error:
+            if error.peer_reason == "CHECKPOINT_NOT_FOUND":
+                return None
+            raise
         checkpoint = convert.timestamped_checkpoint_in(response)
         proofs = log_service_pb2.BatchGetEntryProofsRequest(
             leaf_indexes=[leaf_index], tree_size=convert.checkpoint_size(checkpoint.checkpoint)

@@ -62,6 +62,7 @@ _PURPOSE = _numbers(AuthorityPurpose, "AUTHORITY_PURPOSE", dict(trust_pb2.Author
 _ROLE = _numbers(SignerRole, "SIGNER_ROLE", dict(verdict_pb2.SignerRole.items()))
 _LEVEL = _numbers(SignatureLevel, "SIGNATURE_LEVEL", dict(verdict_pb2.SignatureLevel.items()))
 _EVIDENCE = _numbers(EvidenceKind, "EVIDENCE_KIND", dict(verification_service_pb2.EvidenceKind.items()))
+_STATE_BACK = {number: member for member, number in _STATE.items()}
 _SUB = dict(verdict_pb2.SubIndication.items())
 _FORMAT_BACK = {number: member for member, number in _FORMAT.items()}
 _KIND_BACK = {number: member for member, number in _KIND.items()}
@@ -73,6 +74,15 @@ DOCUMENT_KINDS = frozenset(
     name.removeprefix(_DOCUMENT_KIND) for name, number in document_kind_pb2.DocumentKind.items() if number
 )
 """Names of the kinds of documents, without the prefix of the wire."""
+
+
+def signer_state(number: int) -> SignerState | None:
+    """A state to filter by; None for none. InvalidArgument for one that is not known."""
+    if not number:
+        return None
+    if number not in _STATE_BACK:
+        raise InvalidArgument.of(FieldViolation("state", "a known state", "STATE_UNKNOWN"))
+    return _STATE_BACK[number]
 
 
 def timestamp(at: datetime | None) -> Timestamp | None:

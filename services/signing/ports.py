@@ -17,6 +17,7 @@ from services.signing.model import (
     RevocationList,
     RevokedCertificate,
     SignerCertificate,
+    SignerState,
     TrustListImport,
     TrustSnapshot,
     WitnessCosignature,
@@ -59,7 +60,9 @@ class TrustStore(Protocol):
     async def add_signer(self, signer: SignerCertificate) -> SignerCertificate:
         """Adds a signer certificate; one with the same fingerprint stays as it is and is returned."""
 
-    async def signers(self, facility: str, after: str, limit: int) -> Sequence[SignerCertificate]:
+    async def signers(
+        self, facility: str, after: str, limit: int, state: SignerState | None = None
+    ) -> Sequence[SignerCertificate]:
         """Signer certificates of a facility (of all when empty) with a fingerprint after `after`, in order."""
 
     async def suspend_signer(self, fingerprint: str, at: datetime) -> SignerCertificate | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -25,6 +25,18 @@ from services.records.model import (
     readable_kinds,
 )
 from services.records.ports import Finish, KeysTaken
+from services.records.proof import (
+    MOST_VERDICTS,
+    Compromise,
+    Due,
+    Judgement,
+    Occasion,
+    Reader,
+    RecordedVerdict,
+    TouchedCursor,
+    TouchedDocument,
+    next_look,
+)
 from services.records.service.parts import cut
 
 Place = tuple[str, UUID]
@@ -58,6 +70,10 @@ class MemoryStore:
         self._entries: dict[UUID, DocumentEntry] = {}
         self._parts: dict[UUID, dict[ContentKind, bytes]] = {}
         self.events: list[Event] = []
+        self._verdicts: dict[Place, list[RecordedVerdict]] = {}
+        self._due: dict[Place, tuple[datetime, Occasion, int]] = {}
+        self._compromises: set[Compromise] = set()
+        self._disclosures: dict[tuple[Place, str], Reader] = {}
 
     async def known(self, documents: Sequence[Incoming]) -> Mapping[Key, Sequence[Known]]:
         found: dict[Key, list[Known]] = {}
@@ -116,6 +132,9 @@ class MemoryStore:
         if parts:
             self._parts[document.id] = parts
         self.events.extend(done.events)
+        look = next_look(document.verdict, document.verified_at, 0)
+        if look is not None:
+            self._due[incoming.facility, document.id] = (*look, 0)
 
     async def submission(self, facility: str, id: UUID) -> SubmissionRecord | None:
         row = self._rows.get((facility, id))
@@ -126,7 +145,9 @@ class MemoryStore:
         final = row.state in (SubmissionState.REJECTED, SubmissionState.HELD)
         state = row.state if final else SubmissionState(max(row.state, progress.state))
         changes = tuple(sorted(progress.changes, key=lambda change: (change.at, change.state))) if whole else ()
-        return SubmissionRecord(row.id, row.answer, state, changes, progress.proof if whole else "")
+        newest = self._verdicts.get((row.incoming.facility, row.id), ())
+        verdict = newest[-1].encoded if newest else b""
+        return SubmissionRecord(row.id, row.answer, state, changes, progress.proof if whole else "", verdict)
 
     async def submissions(
         self, facility: str, before: UUID | None, state: SubmissionState | None, document_id: str, limit: int
@@ -174,7 +195,7 @@ class MemoryStore:
         if row is None or row.accepted is None:
             return None
         record = self._record(row, whole=True)
-        bare = SubmissionRecord(record.id, record.answer, record.state, (), record.tlog_proof)
+        bare = replace(record, changes=())
         return StoredContent(row.incoming.content, row.incoming.signatures, bare)
 
     async def document(self, id: UUID) -> DocumentEntry | None:
@@ -209,3 +230,67 @@ class MemoryStore:
             )
             for entry, parts in found[: selection.limit]
         ]
+
+    async def verdicts(self, facility: str, id: UUID) -> Sequence[RecordedVerdict]:
+        return list(self._verdicts.get((facility, id), ()))
+
+    async def take_due(self, now: datetime, until: datetime, limit: int) -> Sequence[Due]:
+        due = sorted((at, place) for place, (at, _, _) in self._due.items() if at <= now)[:limit]
+        found = []
+        for _, place in due:
+            _, occasion, attempts = self._due[place]
+            self._due[place] = (until, occasion, attempts)
+            found.append(Due(*place, occasion, attempts))
+        return found
+
+    async def received(self, places: Sequence[Place]) -> Mapping[Place, Incoming]:
+        rows = {place: self._rows[place] for place in places if place in self._rows}
+        return {place: replace(row.incoming, trace="") for place, row in rows.items() if row.accepted is not None}
+
+    async def judged(self, judgements: Sequence[Judgement]) -> None:
+        for one in judgements:
+            place = (one.due.facility, one.due.submission)
+            kept = self._verdicts.setdefault(place, [])
+            if one.verdict is not None and len(kept) + 1 < MOST_VERDICTS:
+                kept.append(RecordedVerdict(len(kept) + 2, one.due.occasion, one.at, one.verdict.encoded))
+            if place not in self._due or self._due[place][1] is not one.due.occasion:
+                continue
+            if one.again is None:
+                del self._due[place]
+            else:
+                self._due[place] = (*one.again, one.attempts)
+
+    async def judge_signed_by(
+        self, certificate_sha256: str, since: datetime, after: TouchedCursor | None, at: datetime, limit: int
+    ) -> TouchedCursor | None:
+        page = await self.touched(certificate_sha256, since, after, limit)
+        for one in page:
+            self._due[one.facility, one.submission] = (at, Occasion.KEY_COMPROMISED, 0)
+        return TouchedCursor(page[-1].received_at, page[-1].submission) if page else None
+
+    async def compromises(self) -> Collection[Compromise]:
+        return set(self._compromises)
+
+    async def remember(self, compromise: Compromise, at: datetime) -> None:
+        self._compromises.add(compromise)
+
+    async def disclose(self, reader: str, documents: Sequence[Place], at: datetime) -> None:
+        for place in documents:
+            before = self._disclosures.get((place, reader), Reader(reader, at, at))
+            self._disclosures[place, reader] = Reader(reader, before.first_at, max(before.last_at, at))
+
+    async def touched(
+        self, certificate_sha256: str, since: datetime, after: TouchedCursor | None, limit: int
+    ) -> Sequence[TouchedDocument]:
+        found = []
+        for (facility, id), row in self._rows.items():
+            signers = dict(row.accepted.verdict.signers) if row.accepted else {}
+            at = row.incoming.received_at
+            if certificate_sha256 not in signers or at < since:
+                continue
+            if after is not None and (at, id) <= (after.received_at, after.id):
+                continue
+            given = [one for (place, _), one in self._disclosures.items() if place == (facility, id)]
+            readers = tuple(sorted(given, key=lambda one: (one.first_at, one.facility)))
+            found.append(TouchedDocument(id, facility, at, signers[certificate_sha256], readers))
+        return sorted(found, key=lambda one: (one.received_at, one.submission))[:limit]

@@ -15,6 +15,7 @@ from services.chassis.errors import DomainError
 from services.records.formats.document import IdentifierType, ParsedDocument
 from services.records.model import Case, Decision, Filing, Permission, Query, Span, Verdict, WithheldKind
 from services.records.ports import InsurerRefused, InsurerUnavailable
+from services.records.proof import Compromise, EvidencePiece, TimestampedCheckpoint
 from services.records.service.slips import Slip, slip_from_json
 
 CERTIFICATE = "ab" * 32
@@ -34,7 +35,9 @@ def verdict(*, good: bool = True) -> Verdict:
 
 @dataclass
 class FakeSigning:
-    """Accepts all but `forged`; keeps a log of which the first `covered` entries have proofs."""
+    """Accepts all but `forged`, with the verdict of `verdicts` where the document id has one; keeps a log of which the first
+    `covered` entries have proofs.
+    """
 
     forged: set[str] = field(default_factory=set)
     fault: DomainError | None = None
@@ -43,6 +46,11 @@ class FakeSigning:
     covered: int = 10**9
     batches: list[int] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
+    compromises: list[Compromise] = field(default_factory=list)
+    pieces: dict[str, EvidencePiece] = field(default_factory=dict)
+    checkpoint: TimestampedCheckpoint | None = None
 
     async def verify(self, cases: Sequence[Case]) -> Sequence[Verdict]:
         documents = [case.incoming for case in cases]
@@ -51,7 +59,8 @@ class FakeSigning:
         self.batches.append(len(documents))
         if self.fault is not None and (not self.faulty or any(one.document_id in self.faulty for one in documents)):
             raise self.fault
-        return [verdict(good=one.sha256 not in self.forged) for one in documents]
+        self.cases += cases
+        return [self.verdicts.get(one.document_id) or verdict(good=one.sha256 not in self.forged) for one in documents]
 
     async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
         if self.fault is not None:
@@ -63,6 +72,17 @@ class FakeSigning:
 
     async def proofs(self, indexes: Sequence[int]) -> Sequence[str]:
         return [f"proof of {index}" if index < self.covered else "" for index in indexes]
+
+    async def compromised(self) -> Sequence[Compromise]:
+        if self.fault is not None:
+            raise self.fault
+        return list(self.compromises)
+
+    async def evidence(self, hashes: Sequence[str]) -> Sequence[EvidencePiece]:
+        return [self.pieces[one] for one in hashes if one in self.pieces]
+
+    async def timestamped_checkpoint(self, leaf_index: int) -> TimestampedCheckpoint | None:
+        return self.checkpoint
 
 
 @dataclass

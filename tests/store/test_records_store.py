@@ -33,6 +33,7 @@ from services.records.model import (
 from services.records.ports import KeysTaken, Store
 from services.records.postgres import PostgresStore
 from services.records.service.parts import HEALTH_BOOK_KINDS, join
+from services.records.signatures import BatchPlace, DetachedSignature, SignatureForm
 from tests.fakes.records_memory import MemoryStore
 from tests.fakes.records_samples import FACILITY, NOW, accepted, answers, episode, incoming, rejected
 
@@ -173,7 +174,14 @@ async def test_submissions_newest_first_by_state_and_id(store: Store) -> None:
 
 
 async def test_the_original_bytes_come_back_with_their_signatures(store: Store) -> None:
-    one = accepted(episode(1), signatures=(b"first", b"", b"third" * 1000))
+    place = BatchPlace("facility/01001/batch/1\n1\nAA==\n", 0, (b"h" * 32,))
+    carried = (
+        DetachedSignature(SignatureForm.CMS_DETACHED, b"first"),
+        DetachedSignature(SignatureForm.XADES_DETACHED, b"", "XML13"),
+        DetachedSignature(SignatureForm.JWS_DETACHED, b"third" * 1000),
+        DetachedSignature(SignatureForm.BATCH, b"fourth", batch=place),
+    )
+    one = accepted(episode(1), signatures=carried)
     bare = accepted(episode(2), "b")
     finished = await keep(store, one, bare)
     stored = await store.original(FACILITY, one.id)

@@ -31,14 +31,14 @@ def verdict_messages(
                 create_time=_judged_at(answer), occasion=Occasion.RECEIVED.value, verdict=answer.verdict
             )
         )
-    for one in later:
-        found.append(
-            evidence_service_pb2.RecordedVerdict(
-                create_time=stamp(one.created_at),
-                occasion=one.occasion.value,
-                verdict=verdict_pb2.Verdict.FromString(one.encoded),
-            )
+    found += [
+        evidence_service_pb2.RecordedVerdict(
+            create_time=stamp(one.created_at),
+            occasion=one.occasion.value,
+            verdict=verdict_pb2.Verdict.FromString(one.encoded),
         )
+        for one in later
+    ]
     return found
 
 

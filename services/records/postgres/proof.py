@@ -48,7 +48,7 @@ _RECEIVED = text(
     " JOIN document d ON d.id = s.id"
 )
 _APPEND = text(
-    "INSERT INTO verdict (facility_id, submission_id, number, occasion, created_at, verdict)"
+    "INSERT INTO verdict (facility_id, submission_id, number, occasion, created_at, verdict)"  # noqa: S608 - constants
     " SELECT new.facility_id, new.submission_id, COALESCE(last.number, 1) + 1, new.occasion, new.created_at, new.verdict"
     " FROM unnest(CAST(:facilities AS text[]), CAST(:ids AS uuid[]), CAST(:occasions AS text[]),"
     " CAST(:times AS timestamptz[]), CAST(:verdicts AS bytea[]))"

@@ -115,13 +115,17 @@ class PostgresTrustStore:
 
         return await self._database.write(work)
 
-    async def signers(self, facility: str, after: str, limit: int) -> Sequence[SignerCertificate]:
+    async def signers(
+        self, facility: str, after: str, limit: int, state: SignerState | None = None
+    ) -> Sequence[SignerCertificate]:
         """Signer certificates in order of fingerprint."""
 
         async def work(connection: AsyncConnection) -> Sequence[SignerCertificate]:
             wanted = select(signer_certificate).where(signer_certificate.c.fingerprint > after)
             if facility:
                 wanted = wanted.where(signer_certificate.c.facility == facility)
+            if state is not None:
+                wanted = wanted.where(signer_certificate.c.state == state.value)
             ordered = wanted.order_by(signer_certificate.c.fingerprint).limit(limit)
             return [_signer(row) for row in (await connection.execute(ordered)).mappings()]
 

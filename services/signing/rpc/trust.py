@@ -54,7 +54,10 @@ class TrustServicer(trust_service_pb2_grpc.TrustServiceServicer):
     ) -> trust_service_pb2.ListSignerCertificatesResponse:
         """Lists signing certificates."""
         principal = current_call().principal
-        page, token = await self._service.signers(principal, request.facility, request.page_size, request.page_token)
+        state = convert.signer_state(request.state)
+        page, token = await self._service.signers(
+            principal, request.facility, request.page_size, request.page_token, state
+        )
         return trust_service_pb2.ListSignerCertificatesResponse(
             signer_certificates=[convert.signer_message(signer, self._clock()) for signer in page],
             next_page_token=token,

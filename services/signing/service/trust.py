@@ -143,14 +143,21 @@ class TrustService:
         return kept
 
     async def signers(
-        self, principal: Principal, facility: str, page_size: int, page_token: str
+        self,
+        principal: Principal,
+        facility: str,
+        page_size: int,
+        page_token: str,
+        state: SignerState | None = None,
     ) -> tuple[Sequence[SignerCertificate], str]:
         """A page of signing certificates; a facility sees its own only."""
-        shown = facility if principal.kind is PrincipalKind.ADMIN else principal.facility or ""
+        every = principal.kind in (PrincipalKind.ADMIN, PrincipalKind.WORKLOAD)
+        shown = facility if every else principal.facility or ""
+        bound = f"{shown}|{state.value}" if state else shown
         limit = page_limit(page_size)
-        after = decode_token(page_token, shown)
-        found = await self._store.signers(shown, after[0] if after else "", limit + 1)
-        token = encode_token((found[limit - 1].fingerprint,), shown) if len(found) > limit else ""
+        after = decode_token(page_token, bound)
+        found = await self._store.signers(shown, after[0] if after else "", limit + 1, state)
+        token = encode_token((found[limit - 1].fingerprint,), bound) if len(found) > limit else ""
         return found[:limit], token
 
     async def suspend_signer(self, name: str) -> SignerCertificate:

@@ -26,7 +26,7 @@ from services.chassis.principal import PrincipalKind
 from services.chassis.server import Server
 from services.chassis.settings import TelemetrySettings
 from services.records.__main__ import Peers, assemble
-from services.records.config import InsurerSettings, IntakeSettings, Settings
+from services.records.config import EvidenceSettings, InsurerSettings, IntakeSettings, Settings
 from services.records.formats.document import ContentKind
 from services.records.model import Permission
 from tests.fakes.records_ports import FakeConsent, FakeIdentity, FakeSigning, FakeSlips
@@ -143,16 +143,20 @@ def reason(error: LienthongError) -> tuple[str, str]:
 @pytest.fixture
 def settings(identities: Identities, database_for: DatabaseFor, keyring_file: Path) -> Settings:
     nobody = "127.0.0.1:1"
+    seal = identities.pki.seal()
     return Settings(
         server=identities.server_settings("records"),
         database=database_for("records"),
         telemetry=TelemetrySettings(log_level="error"),
         keyring=keyring_file,
         promise_key=identities.pki.ed25519("promise"),
+        seal_key=seal.private_key,
+        seal_certificate=seal.certificate,
         signing_address=nobody,
         identity_address=nobody,
         consent_address=nobody,
         referrals_address=nobody,
+        evidence=EvidenceSettings(rejudging_seconds=0.1),
         intake=IntakeSettings(),
         insurer=InsurerSettings(),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from lienthong.records.v1 import document_service_pb2, intake_service_pb2
+from lienthong.records.v1 import document_service_pb2, evidence_service_pb2, intake_service_pb2
 
 from services.chassis.principal import PrincipalKind
 from services.chassis.workload import CONSENT, GATEWAY, IDENTITY, PROBE, RECORDS, REFERRALS, SIGNING, Workload
@@ -24,13 +24,16 @@ EXPECTED = {
     "DocumentService/ListDocuments": READERS,
     "DocumentService/GetDocument": READERS,
     "DocumentService/GetHealthBook": READERS,
+    "EvidenceService/GetEvidencePackage": READERS,
+    "EvidenceService/ListVerdicts": FACILITIES,
+    "EvidenceService/ListTouchedDocuments": {PrincipalKind.ADMIN, PrincipalKind.AUDITOR},
 }
 
 
 def test_the_table_covers_every_method() -> None:
     methods = {
         f"{service.full_name}/{method.name}"
-        for file in (document_service_pb2, intake_service_pb2)
+        for file in (document_service_pb2, evidence_service_pb2, intake_service_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ from services.records.formats.document import ContentKind
 from services.records.model import (
     LARGEST_DOCUMENT,
     AccessContext,
+    Case,
     DocumentEntry,
     Query,
     Span,
@@ -27,6 +29,7 @@ from services.records.model import (
     SubmissionRecord,
     SubmissionState,
 )
+from services.records.signatures import DetachedSignature, SignatureForm
 from tests.fakes.records_samples import NOW, accepted, answers, episode, parsed, rejected, unidentified
 
 WHERE: dict[str, Any] = {"facility": "01001", "received_at": NOW, "trace_id": "a" * 32, "trace": ""}
@@ -63,9 +66,14 @@ def test_every_wrong_field_is_named_at_once() -> None:
 def test_a_document_comes_in_whole() -> None:
     signature = submission_pb2.DetachedSignature(content=b"der", format=verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED)
     document = intake.document_in(submission(signatures=[signature]), "document", **WHERE)
-    assert (document.content, document.signatures, document.format) == (b"<x/>", (b"der",), "XML130")
-    sent = peers.signed_document(document)
+    carried = DetachedSignature(SignatureForm.CMS_DETACHED, b"der")
+    assert (document.content, document.signatures, document.format) == (b"<x/>", (carried,), "XML130")
+    read = parsed(episode(1))
+    sent = peers.signed_document(Case(document, replace(read, signed=False, parts=())))
     assert sent.format == verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED
+    assert list(sent.kinds) == sorted(sent.kinds)
+    assert len(sent.kinds) == len(read.kinds)
+    assert not sent.HasField("existence_time")
     assert [(one.format, one.content) for one in sent.signatures] == [
         (verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED, b"der")
     ]

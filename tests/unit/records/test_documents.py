@@ -24,7 +24,7 @@ from services.records.model import (
 from services.records.service.documents import DocumentService, StoredBytesAltered
 from tests.fakes.records_memory import MemoryStore
 from tests.fakes.records_ports import FakeConsent
-from tests.fakes.records_samples import FACILITY, accepted, answers, episode
+from tests.fakes.records_samples import FACILITY, NOW, accepted, answers, episode
 from tests.unit.records.conftest import no_span
 
 LAW, CONSENT, OWN_DATA = 6, 1, 7
@@ -51,7 +51,7 @@ class House:
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.consent = FakeConsent(own=True)
-        self.service = DocumentService(self.store, self.consent, no_span, LAW)
+        self.service = DocumentService(self.store, self.consent, no_span, LAW, lambda: NOW)
         self.person = uuid7()
 
     async def keep(self, *documents: Accepted) -> None:

@@ -15,6 +15,7 @@ from services.records.model import LARGEST_DOCUMENT, SubmissionState, Topic
 from services.records.service.admission import Share
 from services.records.service.gather import Limits
 from services.records.service.slips import slip_from_json
+from services.records.signatures import DetachedSignature, SignatureForm
 from tests.fakes.records_memory import MemoryStore
 from tests.fakes.records_samples import FACILITY, NOW, accepted, answers, episode, incoming, unidentified
 from tests.unit.records.conftest import Intake, StartIntake
@@ -119,7 +120,7 @@ async def test_a_forged_document_creates_nobody(intake: Intake) -> None:
     assert intake.identity.filed == 0
     assert intake.store.events == []
     # Detached signatures are named as such.
-    detached = incoming(episode(2), "b", signatures=(b"der",))
+    detached = incoming(episode(2), "b", signatures=(DetachedSignature(SignatureForm.CMS_DETACHED, b"der"),))
     intake.signing.forged.add(detached.sha256)
     (error,) = await intake.submit(detached)
     assert isinstance(error, DocumentRejected)
@@ -233,14 +234,14 @@ async def test_what_a_peer_refuses_does_not_fail_its_neighbours(intake: Intake) 
 async def test_a_fault_in_one_document_stays_its_own(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     from services.records.formats.xml130 import format as xml130
 
-    real = xml130.parse_episode
+    real = xml130.parse_envelope
 
     def parse(content: bytes, *rest: object) -> object:
         if content == b"bug":
             raise ZeroDivisionError
         return real(content, *rest)  # type: ignore[arg-type] # passes on
 
-    monkeypatch.setattr(xml130, "parse_episode", parse)
+    monkeypatch.setattr(xml130, "parse_envelope", parse)
     good, bad = await intake.submit(incoming(episode(1)), incoming(b"bug", "bug"))
     assert isinstance(good, pb.Submission)
     assert isinstance(bad, ZeroDivisionError)

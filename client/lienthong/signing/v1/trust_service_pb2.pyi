@@ -421,22 +421,26 @@ class ListSignerCertificatesRequest(message.Message):
     FACILITY_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
     facility: builtins.str
     """Only certificates of this facility code; required for callers other than an administrator."""
     page_size: builtins.int
     """At most this many, 1 to 500; 0 means 50."""
     page_token: builtins.str
     """Opaque token of the former page (AIP-158)."""
+    state: trust_pb2.SignerCertificateState.ValueType
+    """Only certificates in this state; unspecified means all."""
     def __init__(
         self,
         *,
         facility: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        state: trust_pb2.SignerCertificateState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["facility", b"facility", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["facility", b"facility", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
