@@ -233,8 +233,7 @@ async def test_what_a_peer_refuses_does_not_fail_its_neighbours(intake: Intake) 
 
 async def test_a_fault_in_one_document_stays_its_own(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     from services.records.formats.xml130 import format as xml130
-
-    real = xml130.parse_envelope
+    from services.records.formats.xml130.envelope import parse_envelope as real
 
     def parse(content: bytes, *rest: object) -> object:
         if content == b"bug":
