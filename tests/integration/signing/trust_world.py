@@ -127,6 +127,7 @@ class TrustWorld:
     ) -> Verdict:
         """The verdict on a document with these signatures."""
         given = carried or CarriedSignature(SignatureFormat.CMS_DETACHED, b"x")
+        facts = [replace(one, part=given.part) for one in facts]
         document = SignedDocument(CONTENT, None, facility, received, (given,), kinds=kinds, existed_at=existed)
         trust, judge = Trust.of(self.snapshot, None), SignatureJudge(self.policy)
         judged = [judge.judge(document, given, one, trust, now or received) for one in facts]

@@ -10,12 +10,14 @@ from cryptography import x509
 
 from services.signing import certificates
 from services.signing.certificates import Path, PathCache
+from services.signing.formats import Place
 from services.signing.formats.facts import Finding, SignatureFacts, SubIndication
 from services.signing.model import (
     BuildingBlock,
     CarriedSignature,
     Check,
     CheckState,
+    DocumentPart,
     Evidence,
     EvidenceKind,
     Indication,
@@ -101,7 +103,7 @@ class SignatureJudge:
     def judge(
         self,
         document: SignedDocument,
-        carried: CarriedSignature | None,
+        place: Place,
         found: SignatureFacts | Finding,
         trust: Trust,
         now: datetime,
@@ -109,23 +111,23 @@ class SignatureJudge:
         """Judges a signature from its facts, or from the finding that there are none."""
         report = _Report()
         if isinstance(found, Finding):
-            return self._judged(document, carried, None, report, found)
+            return self._judged(document, place, None, report, found)
         try:
-            self._walk(document, carried, found, report, trust, now)
+            self._walk(document, place, found, report, trust, now)
         except Finding as finding:
-            return self._judged(document, carried, found, report, finding)
+            return self._judged(document, place, found, report, finding)
         state = report.revocation
         unsettled = (
             Finding(SubIndication.TRY_LATER, state.reason, "the revocation state is open")
             if state is not None and state.open
             else None
         )
-        return self._judged(document, carried, found, report, unsettled)
+        return self._judged(document, place, found, report, unsettled)
 
     def _walk(
         self,
         document: SignedDocument,
-        carried: CarriedSignature | None,
+        place: Place,
         facts: SignatureFacts,
         report: _Report,
         trust: Trust,
@@ -150,7 +152,7 @@ class SignatureJudge:
         self._check_algorithms(facts, certificate, path, best_time)
         _check_registered(report, document, trust)
         _check_compromise(report.signer, best_time)
-        _check_batch(document, carried)
+        _check_batch(document, facts)
         claimed = facts.claimed_signing_time
         if claimed is not None and claimed > best_time + self._policy.claimed_ahead:
             report.warnings[BuildingBlock.ACCEPTANCE_VALIDATION] = "SIGNING_TIME_AHEAD"
@@ -207,7 +209,7 @@ class SignatureJudge:
     def _judged(
         self,
         document: SignedDocument,
-        carried: CarriedSignature | None,
+        place: Place,
         facts: SignatureFacts | None,
         report: _Report,
         finding: Finding | None,
@@ -216,7 +218,7 @@ class SignatureJudge:
         kept = _evidence(report)
         revocation = report.revocation
         verdict = SignatureVerdict(
-            format=_format(document, carried, facts),
+            format=_format(document, place, facts),
             indication=indication,
             sub_indication=sub,
             reason=finding.reason if finding else "",
@@ -231,7 +233,7 @@ class SignatureJudge:
             role=report.signer.role if report.signer else None,
             licence=report.signer.licence if report.signer else "",
             level=_level(facts, report),
-            part=carried.part if carried else "",
+            part=_part(place, facts),
             best_time_source=report.source,
             timestamps=tuple(judged.verdict for judged in report.timestamps),
             grace_period_end=revocation.grace_period_end if revocation and finding is None else None,
@@ -270,12 +272,9 @@ def _check_compromise(signer: SignerCertificate | None, best_time: datetime) -> 
         raise Finding(SubIndication.REVOKED_NO_POE, "KEY_COMPROMISED", "the key was not the signer's alone any more")
 
 
-def _check_batch(document: SignedDocument, carried: CarriedSignature | None) -> None:
-    """The manifest names who signed the batch: `facility/{code}/batch/{uuid}`."""
-    if carried is None or carried.batch is None:
-        return
-    origin = carried.batch.manifest.split("\n", 1)[0].split("/")
-    if len(origin) != 4 or (origin[0], origin[2]) != ("facility", "batch") or origin[1] != document.facility:
+def _check_batch(document: SignedDocument, facts: SignatureFacts) -> None:
+    """A batch is signed in the name of the facility that its manifest gives."""
+    if facts.format is SignatureFormat.BATCH and facts.facility != document.facility:
         raise Finding(
             SubIndication.SIG_CONSTRAINTS_FAILURE, "BATCH_OF_OTHER_FACILITY", "the batch is another facility's"
         )
@@ -298,14 +297,23 @@ def _indication(finding: Finding | None) -> tuple[Indication, str]:
     return Indication.TOTAL_FAILED if failed else Indication.INDETERMINATE, str(finding.sub_indication)
 
 
-def _format(
-    document: SignedDocument, carried: CarriedSignature | None, facts: SignatureFacts | None
-) -> SignatureFormat:
+def _format(document: SignedDocument, place: Place, facts: SignatureFacts | None) -> SignatureFormat:
     if facts is not None:
         return facts.format
-    if carried is not None:
-        return carried.format
+    if isinstance(place, CarriedSignature):
+        return place.format
+    if isinstance(place, DocumentPart):
+        return SignatureFormat.XMLDSIG_ENVELOPED
     return document.format or SignatureFormat.CMS_DETACHED
+
+
+def _part(place: Place, facts: SignatureFacts | None) -> str:
+    """What was signed; for a signature that does not hold, what it was said to cover."""
+    if facts is not None:
+        return facts.part
+    if isinstance(place, DocumentPart):
+        return place.name
+    return place.part if place is not None else ""
 
 
 def _level(facts: SignatureFacts | None, report: _Report) -> SignatureLevel | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
-from services.signing.formats.cms import verify_cms
-from services.signing.formats.facts import Finding, SignatureFacts, SubIndication
-from services.signing.formats.xmldsig import verify_xmldsig
-from services.signing.model import CarriedSignature, SignatureFormat, SignedDocument, Verdict
+from services.signing.formats import Finding, Place, SignatureFacts, places, verify
+from services.signing.model import SignedDocument, Verdict
 from services.signing.policy import SignaturePolicy
 from services.signing.ports import TrustStore
 from services.signing.service.evidence import EvidenceService
@@ -21,15 +19,13 @@ from services.signing.service.verification.sources import RevocationService
 from services.signing.service.verification.trust import Trust
 
 LARGEST_BATCH = 200
-MOST_SIGNATURES = 8
-LARGEST_SIGNATURE = 64 * 1024
 
 
 @dataclass(frozen=True)
 class _Found:
     """A signature of a document with its facts, or with the finding that it does not hold."""
 
-    carried: CarriedSignature | None
+    place: Place
     facts: SignatureFacts | Finding
 
 
@@ -84,7 +80,7 @@ class VerificationService:
     def _batch(
         self, documents: Sequence[SignedDocument], trust: Trust
     ) -> tuple[Sequence[Sequence[_Found]], Sequence[Verdict], Sequence[JudgedSignature]]:
-        found = [_facts(document) for document in documents]
+        found = [_facts(document, trust.registered) for document in documents]
         return found, *self._verdicts(documents, found, trust)
 
     def _verdicts(
@@ -93,40 +89,24 @@ class VerificationService:
         now = self._clock()
         verdicts, all_judged = [], []
         for document, signatures in zip(documents, found, strict=True):
-            judged = [self._judge.judge(document, one.carried, one.facts, trust, now) for one in signatures]
+            judged = [self._judge.judge(document, one.place, one.facts, trust, now) for one in signatures]
             version = trust.snapshot.version
             verdicts.append(document_verdict(document, [one.verdict for one in judged], self._policy, version))
             all_judged += judged
         return verdicts, all_judged
 
 
-def _facts(document: SignedDocument) -> Sequence[_Found]:
+def _facts(document: SignedDocument, registered: Mapping[str, bytes]) -> Sequence[_Found]:
     """Every signature of a document; one finding when there is none, or too many."""
-    wanted: list[CarriedSignature | None] = [None] if document.format is not None else []
-    wanted += document.signatures[:MOST_SIGNATURES]
-    if len(document.signatures) > MOST_SIGNATURES or any(_too_large(one) for one in document.signatures):
-        finding = Finding(SubIndication.FORMAT_FAILURE, "SIGNATURE_TOO_LARGE", "at most 8 signatures of 64 KiB")
-        return [_Found(None, finding)]
-    if not wanted:
-        finding = Finding(SubIndication.NO_SIGNATURE_FOUND, "SIGNATURE_MISSING", "the document has no signature")
-        return [_Found(None, finding)]
-    return [_Found(one, _verified(document, one)) for one in wanted]
-
-
-def _verified(document: SignedDocument, carried: CarriedSignature | None) -> SignatureFacts | Finding:
     try:
-        if carried is None:
-            return verify_xmldsig(document.content)
-        if not carried.content:
-            raise Finding(SubIndication.NO_SIGNATURE_FOUND, "SIGNATURE_MISSING", "the document has no signature")
-        if carried.format is not SignatureFormat.CMS_DETACHED:
-            raise Finding(
-                SubIndication.FORMAT_FAILURE, "FORMAT_NOT_ACCEPTED", "signatures of that form are not accepted"
-            )
-        return verify_cms(document.content, carried.content)
+        wanted = places(document)
+    except Finding as finding:
+        return [_Found(None, finding)]
+    return [_Found(place, _verified(document, place, registered)) for place in wanted]
+
+
+def _verified(document: SignedDocument, place: Place, registered: Mapping[str, bytes]) -> SignatureFacts | Finding:
+    try:
+        return verify(document, place, registered)
     except Finding as finding:
         return finding
-
-
-def _too_large(carried: CarriedSignature) -> bool:
-    return len(carried.content) > LARGEST_SIGNATURE

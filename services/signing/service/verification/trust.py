@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -29,6 +30,11 @@ class Trust:
     def namesakes(self, fingerprint: str) -> Sequence[str]:
         """Fingerprints of an authority's certificates: one that was renewed has several with one name and key."""
         return self.same.get(fingerprint, (fingerprint,))
+
+    @cached_property
+    def registered(self) -> Mapping[str, bytes]:
+        """Signer certificates (DER) by fingerprint, for signatures that do not carry their own."""
+        return {fingerprint: one.certificate for fingerprint, one in self.snapshot.signers.items()}
 
     @classmethod
     def of(cls, snapshot: TrustSnapshot, before: Trust | None) -> Trust:
