@@ -1,0 +1,216 @@
+"""One key per person and role, wrapped by a root key: destroying it makes every sealed copy of that person's data unreadable.
+
+A row per version: a person whose key was destroyed and of whom new data come in gets the next version. Data keys are wrapped by a person's
+newest version and bound to person and version, so that rows cannot be swapped between persons.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.clock import Clock
+from services.chassis.keyring.provider import Keyring
+from services.chassis.keyring.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, WrappedKey
+
+CACHE_LIFE = timedelta(minutes=5)
+"""How long an opened key stays in memory; so long a destroyed one may still open in another process."""
+_CAPACITY = 10_000
+_ATTEMPTS = 3
+TABLE = "person_key"
+
+_FIND = (
+    "SELECT person_id, version, root_version, wrapped FROM person_key WHERE person_id = ANY(CAST(:persons AS uuid[]))"
+)
+# What is there, and what is added where there is no living version. A key that another transaction adds meanwhile is in neither part.
+_FIND_OR_ADD = text(
+    f"WITH known AS ({_FIND}), fresh AS ("  # noqa: S608 - constants
+    " INSERT INTO person_key (person_id, version, root_version, wrapped, created_at)"
+    " SELECT person_id, version, :root_version, wrapped, :at FROM unnest("
+    " CAST(:new_persons AS uuid[]), CAST(:new_versions AS smallint[]), CAST(:new_keys AS bytea[])) AS new (person_id, version, wrapped)"
+    " WHERE NOT EXISTS (SELECT 1 FROM known WHERE known.person_id = new.person_id"
+    " AND (known.wrapped IS NOT NULL OR known.version >= new.version))"
+    " ON CONFLICT DO NOTHING RETURNING person_id, version, root_version, wrapped)"
+    " SELECT *, FALSE AS added FROM known UNION ALL SELECT *, TRUE AS added FROM fresh"
+)
+_FOUND = text(_FIND)
+_DESTROY = text(
+    "UPDATE person_key SET wrapped = NULL, destroyed_at = :at WHERE person_id = :person AND wrapped IS NOT NULL"
+)
+
+
+def person_key_table(metadata: MetaData) -> Table:
+    """The table of a role's person keys. It is to be backed up apart from the data, and its backups kept 30 days at most: an erasure is
+    complete when they are gone.
+    """
+    return Table(
+        TABLE,
+        metadata,
+        Column("person_id", PG_UUID, primary_key=True),
+        Column("version", SmallInteger, primary_key=True, autoincrement=False),
+        Column("root_version", Integer, nullable=False),
+        # Nonce and wrapped key; none once it is destroyed.
+        Column("wrapped", LargeBinary),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        Column("destroyed_at", DateTime(timezone=True)),
+        Index("ix_person_key_root_version", "root_version", "person_id"),
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class PersonKey:
+    """The key of one person: `Wrapping` for data keys. Wraps by the newest version, opens by every living one."""
+
+    person: UUID
+    current: int
+    versions: Mapping[int, AESGCM]
+
+    def wrap(self, key: bytes, aad: bytes) -> WrappedKey:
+        """AES-256-GCM with a random nonce, bound to person and version."""
+        nonce = os.urandom(NONCE_BYTES)
+        return WrappedKey(
+            self.current, nonce + self.versions[self.current].encrypt(nonce, key, self._bound(aad, self.current))
+        )
+
+    def unwrap(self, wrapped: WrappedKey, aad: bytes) -> bytes:
+        """The data key; SealBroken when it does not open or the version was destroyed."""
+        try:
+            kek = self.versions[wrapped.version]
+            bound = self._bound(aad, wrapped.version)
+            return kek.decrypt(wrapped.data[:NONCE_BYTES], wrapped.data[NONCE_BYTES:], bound)
+        except (InvalidTag, KeyError, ValueError) as error:
+            raise SealBroken("the wrapped key does not open") from error
+
+    def _bound(self, aad: bytes, version: int) -> bytes:
+        return aad + f"|{self.person}|{version}".encode()
+
+    def __repr__(self) -> str:
+        return "PersonKey(...)"
+
+
+class PersonKeys:
+    """Finds, makes and destroys the keys of persons in one role's database; `service` names the role in what the keys are bound to.
+
+    Opened keys are cached, bounded in number and time. A key that was made in a transaction is cached only when a later one finds it
+    committed: else data could be sealed under a key that was rolled back.
+    """
+
+    def __init__(self, keyring: Keyring, service: str, clock: Clock, *, capacity: int = _CAPACITY) -> None:
+        self._keyring = keyring
+        self._service = service
+        self._clock = clock
+        self._capacity = capacity
+        self._cache: OrderedDict[UUID, tuple[datetime, PersonKey]] = OrderedDict()
+
+    async def find(self, connection: AsyncConnection, persons: Collection[UUID]) -> dict[UUID, PersonKey]:
+        """The keys of those who have one that lives; at most one statement."""
+        keys, missing = self._cached(persons)
+        if missing:
+            found = await connection.execute(_FOUND, {"persons": list(missing)})
+            opened = self._opened([(row.person_id, row.version, row.root_version, row.wrapped) for row in found])
+            self._remember(opened.values())
+            keys |= opened
+        return keys
+
+    async def find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> dict[UUID, PersonKey]:
+        """The keys of all these persons; one statement for those that are not cached. MUST run in the transaction that stores what they
+        seal, or in one that is committed before.
+        """
+        keys, missing = self._cached(persons)
+        versions = dict.fromkeys(missing, 1)
+        for _ in range(_ATTEMPTS):
+            if not missing:
+                break
+            rows, added = await self._find_or_add(connection, versions)
+            opened = self._opened(rows)
+            self._remember(key for person, key in opened.items() if person not in added)
+            keys |= opened
+            missing -= opened.keys()
+            newest = {person: version for person, version, _, _ in sorted(rows, key=lambda row: row[1])}
+            # Every version of theirs was destroyed, or somebody else made theirs at this moment.
+            versions = {person: newest.get(person, 0) + 1 for person in missing}
+        if missing:
+            raise SealBroken("a person's key could not be made")
+        return keys
+
+    async def destroy(self, connection: AsyncConnection, person: UUID) -> int:
+        """Destroys every version of a person's key; returns how many there were. What they sealed cannot be read again, except from
+        backups of the key table, and for `CACHE_LIFE` in other processes.
+        """
+        self._cache.pop(person, None)
+        done = await connection.execute(_DESTROY, {"person": person, "at": self._clock()})
+        return int(done.rowcount)
+
+    async def _find_or_add(
+        self, connection: AsyncConnection, versions: Mapping[UUID, int]
+    ) -> tuple[list[tuple[UUID, int, int, bytes | None]], set[UUID]]:
+        # In one order, so that two batches with the same persons wait for each other rather than deadlock.
+        persons = sorted(versions)
+        wrapped = [
+            self._keyring.wrap(os.urandom(KEY_BYTES), place(self._service, person, versions[person]))
+            for person in persons
+        ]
+        values = {
+            "persons": persons,
+            "new_persons": persons,
+            "new_versions": [versions[person] for person in persons],
+            "new_keys": [one.data for one in wrapped],
+            "root_version": self._keyring.current_version,
+            "at": self._clock(),
+        }
+        found = list(await connection.execute(_FIND_OR_ADD, values))
+        rows = [(row.person_id, row.version, row.root_version, row.wrapped) for row in found]
+        return rows, {row.person_id for row in found if row.added}
+
+    def _opened(self, rows: Collection[tuple[UUID, int, int, bytes | None]]) -> dict[UUID, PersonKey]:
+        living: dict[UUID, dict[int, AESGCM]] = {}
+        for person, version, root_version, wrapped in rows:
+            if wrapped is not None:
+                key = self._keyring.unwrap(WrappedKey(root_version, wrapped), place(self._service, person, version))
+                living.setdefault(person, {})[version] = AESGCM(key)
+        return {person: PersonKey(person, max(versions), versions) for person, versions in living.items()}
+
+    def _cached(self, persons: Collection[UUID]) -> tuple[dict[UUID, PersonKey], set[UUID]]:
+        now = self._clock()
+        keys: dict[UUID, PersonKey] = {}
+        missing: set[UUID] = set()
+        for person in persons:
+            known = self._cache.get(person)
+            if known is not None and now - known[0] < CACHE_LIFE:
+                keys[person] = known[1]
+            else:
+                self._cache.pop(person, None)
+                missing.add(person)
+        return keys, missing
+
+    def _remember(self, keys: Iterable[PersonKey]) -> None:
+        now = self._clock()
+        for key in keys:
+            self._cache[key.person] = (now, key)
+        while len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
+
+
+def place(service: str, person: UUID, version: int) -> bytes:
+    """What a wrapped person key is bound to."""
+    return f"{service}|{TABLE}|{person}|{version}".encode()
