@@ -18,7 +18,7 @@ from lienthong.consent.v1 import (
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
-from services.chassis.keyring import FileKeyring
+from services.chassis.keyring import open_keyring
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.server import Server
@@ -37,7 +37,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     telemetry = await life.enter(Telemetry(settings.telemetry, "consent"))
     database = await life.enter(Database(settings.database))
     app = await life.enter(CibaApp(settings.ciba, system_clock))
-    store = PostgresStore(database, FileKeyring(settings.keyring))
+    store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
     consents = ConsentService(store, app, system_clock, uuid7)
     decisions = DecisionService(store, system_clock, uuid7)
     server = Server(settings.server, api="consent", access=ACCESS, telemetry=telemetry, clock=system_clock)

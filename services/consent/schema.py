@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
 
 METADATA = MetaData(naming_convention=NAMING)
@@ -91,6 +92,8 @@ access_entry = Table(
     Column("previous_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
+
+person_key = person_key_table(METADATA)
 
 ledger_head = Table(
     "ledger_head",

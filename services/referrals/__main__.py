@@ -17,7 +17,7 @@ from lienthong.referrals.v1 import (
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
-from services.chassis.keyring import FileKeyring
+from services.chassis.keyring import open_keyring
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.peers import PeerSettings, channel
@@ -37,7 +37,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     telemetry = await life.enter(Telemetry(settings.telemetry, "referrals"))
     database = await life.enter(Database(settings.database))
     consent = await life.enter(channel(PeerSettings("consent", settings.consent_address), settings.server))
-    store = PostgresStore(database, FileKeyring(settings.keyring))
+    store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
     service = ReferralService(store, GrpcConsents(consent), system_clock)
     server = Server(settings.server, api="referrals", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(

@@ -13,24 +13,26 @@ from sqlalchemy import and_, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.clock import Clock
 from services.chassis.database import Database
-from services.chassis.keyring import Keyring, open_sealed, seal, sealed_from_bytes
+from services.chassis.keyring import Keyring, PersonKeys, Wrapping, open_sealed, seal, sealed_from_bytes
 from services.referrals.model import Appointment, AppointmentState, Content, Referral, ReferralState, Slip
 from services.referrals.ports import Worklist
 from services.referrals.schema import appointment, imported_event, referral
 
+_NO_CONTENT = Content()
 _WITHOUT_CONTENT = [column for column in referral.c if column.name != "content_sealed"]
 
 
 class PostgresStore:
     """Referrals and appointments; clinical text is sealed per paper, bound to its id."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
-        self._keyring = keyring
+        self._keys = PersonKeys(keyring, "referrals", clock)
 
     async def import_slips(self, slips: Sequence[Slip]) -> int:
-        """Keeps the papers of events that are new: three statements for the whole batch."""
+        """Keeps the papers of events that are new: four statements for the whole batch."""
         now = datetime.now(UTC)
 
         async def work(connection: AsyncConnection) -> int:
@@ -47,7 +49,9 @@ class PostgresStore:
             )
             fresh = {row.event_id for row in added}
             papers = {slip.event: slip.paper for slip in slips if slip.event in fresh}
-            referrals = [self._referral_out(paper) for paper in papers.values() if isinstance(paper, Referral)]
+            sent = [paper for paper in papers.values() if isinstance(paper, Referral)]
+            keys = await self._keys.find_or_make(connection, {paper.person for paper in sent})
+            referrals = [_referral_out(paper, keys[paper.person]) for paper in sent]
             appointments = [_appointment_out(paper) for paper in papers.values() if isinstance(paper, Appointment)]
             if referrals:
                 await connection.execute(insert(referral), referrals)
@@ -62,7 +66,12 @@ class PostgresStore:
 
         async def work(connection: AsyncConnection) -> Referral | None:
             row = (await connection.execute(select(referral).where(referral.c.id == id))).mappings().one_or_none()
-            return None if row is None else self._referral_in(row)
+            if row is None:
+                return None
+            keys = await self._keys.find(connection, [row["person_id"]])
+            sealed = sealed_from_bytes(bytes(row["content_sealed"]))
+            content = json.loads(open_sealed(keys[row["person_id"]], sealed, _place(id)))
+            return _referral_in(row, Content(**content))
 
         return await self._database.read(work)
 
@@ -89,7 +98,7 @@ class PostgresStore:
 
         async def work(connection: AsyncConnection) -> Sequence[Referral]:
             found = await connection.execute(wanted.order_by(referral.c.id.desc()).limit(page.limit))
-            return [self._referral_in(row) for row in found.mappings()]
+            return [_referral_in(row) for row in found.mappings()]
 
         return await self._database.read(work)
 
@@ -101,7 +110,7 @@ class PostgresStore:
             row = locked.mappings().one_or_none()
             if row is None:
                 return None
-            changed = change(self._referral_in(row))
+            changed = change(_referral_in(row))
             await connection.execute(
                 update(referral)
                 .where(referral.c.person_id == changed.person, referral.c.id == id)
@@ -154,46 +163,44 @@ class PostgresStore:
 
         return await self._database.read(work)
 
-    def _referral_out(self, paper: Referral) -> dict[str, Any]:
-        content = json.dumps(asdict(paper.content), ensure_ascii=False).encode()
-        return {
-            "person_id": paper.person,
-            "id": paper.id,
-            "number": paper.number,
-            "document_id": paper.document,
-            "source": paper.source,
-            "target": paper.target,
-            "previous": list(paper.previous),
-            "reason_code": paper.reason_code,
-            "signed_on": paper.signed_on,
-            "valid_through": paper.valid_through,
-            "created_at": paper.created_at,
-            "content_sealed": seal(self._keyring, content, f"referral|{paper.id}".encode()).to_bytes(),
-        }
 
-    def _referral_in(self, row: Mapping[Any, Any]) -> Referral:
-        content = Content()
-        if "content_sealed" in row:
-            sealed = sealed_from_bytes(bytes(row["content_sealed"]))
-            content = Content(**json.loads(open_sealed(self._keyring, sealed, f"referral|{row['id']}".encode())))
-        return Referral(
-            id=row["id"],
-            number=row["number"],
-            person=row["person_id"],
-            document=row["document_id"],
-            source=row["source"],
-            target=row["target"],
-            previous=tuple(row["previous"]),
-            reason_code=row["reason_code"],
-            signed_on=row["signed_on"],
-            valid_through=row["valid_through"],
-            created_at=row["created_at"],
-            content=content,
-            accepted_at=row["accepted_at"],
-            arrived_at=row["arrived_at"],
-            accept_request=row["accept_request"],
-            arrive_request=row["arrive_request"],
-        )
+def _referral_out(paper: Referral, key: Wrapping) -> dict[str, Any]:
+    content = json.dumps(asdict(paper.content), ensure_ascii=False).encode()
+    return {
+        "person_id": paper.person,
+        "id": paper.id,
+        "number": paper.number,
+        "document_id": paper.document,
+        "source": paper.source,
+        "target": paper.target,
+        "previous": list(paper.previous),
+        "reason_code": paper.reason_code,
+        "signed_on": paper.signed_on,
+        "valid_through": paper.valid_through,
+        "created_at": paper.created_at,
+        "content_sealed": seal(key, content, _place(paper.id)).to_bytes(),
+    }
+
+
+def _referral_in(row: Mapping[Any, Any], content: Content = _NO_CONTENT) -> Referral:
+    return Referral(
+        id=row["id"],
+        number=row["number"],
+        person=row["person_id"],
+        document=row["document_id"],
+        source=row["source"],
+        target=row["target"],
+        previous=tuple(row["previous"]),
+        reason_code=row["reason_code"],
+        signed_on=row["signed_on"],
+        valid_through=row["valid_through"],
+        created_at=row["created_at"],
+        content=content,
+        accepted_at=row["accepted_at"],
+        arrived_at=row["arrived_at"],
+        accept_request=row["accept_request"],
+        arrive_request=row["arrive_request"],
+    )
 
 
 def _appointment_out(paper: Appointment) -> dict[str, Any]:
@@ -220,3 +227,7 @@ def _appointment_in(row: Mapping[Any, Any]) -> Appointment:
         created_at=row["created_at"],
         state=AppointmentState(row["state"]),
     )
+
+
+def _place(id: UUID) -> bytes:
+    return f"referrals|referral.content|{id}".encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Date, DateTime, Index, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
 
 METADATA = MetaData(naming_convention=NAMING)
@@ -59,3 +60,5 @@ appointment = Table(
     Index("ix_appointment_organization", "organization", "day", "id"),
     Index("ix_appointment_person", "person_id", "day", "id"),
 )
+
+person_key = person_key_table(METADATA)

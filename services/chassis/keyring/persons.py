@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from alembic.operations import Operations
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import (
@@ -30,8 +31,10 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import Clock
+from services.chassis.errors import DomainError, Kind
 from services.chassis.keyring.provider import Keyring
 from services.chassis.keyring.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, WrappedKey
+from services.chassis.migrations import NAMING, grant
 
 CACHE_LIFE = timedelta(minutes=5)
 """How long an opened key stays in memory; so long a destroyed one may still open in another process."""
@@ -77,6 +80,14 @@ def person_key_table(metadata: MetaData) -> Table:
     )
 
 
+def create_person_key(op: Operations) -> None:
+    """Makes the table in a migration. The application may change rows, to rotate and to destroy, and never deletes one: that a key was
+    destroyed stays on record.
+    """
+    person_key_table(MetaData(naming_convention=NAMING)).create(op.get_bind())
+    grant(op, "SELECT, INSERT, UPDATE", TABLE)
+
+
 @dataclass(frozen=True, repr=False)
 class PersonKey:
     """The key of one person: `Wrapping` for data keys. Wraps by the newest version, opens by every living one."""
@@ -108,6 +119,23 @@ class PersonKey:
         return "PersonKey(...)"
 
 
+class DataErased(DomainError):
+    """The key of the person was destroyed: what was sealed under it cannot be read by anybody."""
+
+    kind = Kind.NOT_FOUND
+    reason = "DATA_ERASED"
+
+    def __init__(self) -> None:
+        super().__init__("the data were erased")
+
+
+class KeysOf(dict[UUID, PersonKey]):
+    """Keys by person; asking for one that was destroyed raises DataErased."""
+
+    def __missing__(self, person: UUID) -> PersonKey:
+        raise DataErased
+
+
 class PersonKeys:
     """Finds, makes and destroys the keys of persons in one role's database; `service` names the role in what the keys are bound to.
 
@@ -122,17 +150,17 @@ class PersonKeys:
         self._capacity = capacity
         self._cache: OrderedDict[UUID, tuple[datetime, PersonKey]] = OrderedDict()
 
-    async def find(self, connection: AsyncConnection, persons: Collection[UUID]) -> dict[UUID, PersonKey]:
+    async def find(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
         """The keys of those who have one that lives; at most one statement."""
         keys, missing = self._cached(persons)
         if missing:
             found = await connection.execute(_FOUND, {"persons": list(missing)})
             opened = self._opened([(row.person_id, row.version, row.root_version, row.wrapped) for row in found])
             self._remember(opened.values())
-            keys |= opened
+            keys.update(opened)
         return keys
 
-    async def find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> dict[UUID, PersonKey]:
+    async def find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
         """The keys of all these persons; one statement for those that are not cached. MUST run in the transaction that stores what they
         seal, or in one that is committed before.
         """
@@ -144,7 +172,7 @@ class PersonKeys:
             rows, added = await self._find_or_add(connection, versions)
             opened = self._opened(rows)
             self._remember(key for person, key in opened.items() if person not in added)
-            keys |= opened
+            keys.update(opened)
             missing -= opened.keys()
             newest = {person: version for person, version, _, _ in sorted(rows, key=lambda row: row[1])}
             # Every version of theirs was destroyed, or somebody else made theirs at this moment.
@@ -190,9 +218,9 @@ class PersonKeys:
                 living.setdefault(person, {})[version] = AESGCM(key)
         return {person: PersonKey(person, max(versions), versions) for person, versions in living.items()}
 
-    def _cached(self, persons: Collection[UUID]) -> tuple[dict[UUID, PersonKey], set[UUID]]:
+    def _cached(self, persons: Collection[UUID]) -> tuple[KeysOf, set[UUID]]:
         now = self._clock()
-        keys: dict[UUID, PersonKey] = {}
+        keys = KeysOf()
         missing: set[UUID] = set()
         for person in persons:
             known = self._cache.get(person)

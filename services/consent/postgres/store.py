@@ -10,8 +10,9 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.clock import Clock
 from services.chassis.database import Database
-from services.chassis.keyring import Keyring, open_sealed, seal, sealed_from_bytes
+from services.chassis.keyring import Keyring, PersonKeys, Wrapping, open_sealed, seal, sealed_from_bytes
 from services.consent.errors import ConsentRequestClosed
 from services.consent.model import Access, Consent, ConsentRequest, Decision, RequestState
 from services.consent.ports import Decide
@@ -35,18 +36,18 @@ _MOVE_HEADS = text(
 class PostgresStore:
     """Consents, requests, decisions and the ledger."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
-        self._keyring = keyring
+        self._keys = PersonKeys(keyring, "consent", clock)
 
-    def _seal(self, value: str, aad: str) -> bytes:
-        return seal(self._keyring, value.encode(), aad.encode()).to_bytes()
+    async def _requests_in(self, connection: AsyncConnection, found: Sequence[rows.Row]) -> list[ConsentRequest]:
+        """Those whose person was erased are left out: nobody can answer them any more."""
+        keys = await self._keys.find(connection, {row["person_id"] for row in found})
+        return [_request_in(row, keys[row["person_id"]]) for row in found if row["person_id"] in keys]
 
-    def _open(self, sealed: bytes, aad: str) -> str:
-        return open_sealed(self._keyring, sealed_from_bytes(bytes(sealed)), aad.encode()).decode()
-
-    def _request_in(self, row: rows.Row) -> ConsentRequest:
-        return rows.request_in(row, self._open(row["app_request_sealed"], f"consent_request|{row['id']}"))
+    async def _request_in(self, connection: AsyncConnection, row: rows.Row) -> ConsentRequest:
+        keys = await self._keys.find(connection, [row["person_id"]])
+        return _request_in(row, keys[row["person_id"]])
 
     async def add_request(self, request: ConsentRequest) -> None:
         """Keeps a new request; one with the same id stays as it is."""
@@ -56,14 +57,16 @@ class PostgresStore:
             "organization": request.organization,
             "terms": rows.terms_out(request.terms),
             "binding_message": request.binding_message,
-            "app_request_sealed": self._seal(request.app_request, f"consent_request|{request.id}"),
             "created_at": request.created_at,
             "expires_at": request.expires_at,
             "next_poll_at": request.created_at,
         }
 
         async def work(connection: AsyncConnection) -> None:
-            await connection.execute(upsert(consent_request).values(values).on_conflict_do_nothing())
+            key = (await self._keys.find_or_make(connection, [request.person]))[request.person]
+            sealed = _seal(key, request.app_request, _request_place(request.id))
+            wanted = upsert(consent_request).values(**values, app_request_sealed=sealed)
+            await connection.execute(wanted.on_conflict_do_nothing())
 
         await self._database.write(work)
 
@@ -76,7 +79,7 @@ class PostgresStore:
                 .mappings()
                 .one_or_none()
             )
-            return None if row is None else self._request_in(row)
+            return None if row is None else await self._request_in(connection, row)
 
         return await self._database.read(work)
 
@@ -88,7 +91,7 @@ class PostgresStore:
             if before is not None:
                 wanted = wanted.where(consent_request.c.id < before)
             found = await connection.execute(wanted.order_by(consent_request.c.id.desc()).limit(limit))
-            return [self._request_in(row) for row in found.mappings()]
+            return await self._requests_in(connection, list(found.mappings()))
 
         return await self._database.read(work)
 
@@ -114,7 +117,7 @@ class PostgresStore:
                 .values(next_poll_at=at + lease)
                 .returning(*consent_request.c)
             )
-            return [self._request_in(row) for row in claimed.mappings()]
+            return await self._requests_in(connection, list(claimed.mappings()))
 
         return await self._database.write(work)
 
@@ -130,6 +133,7 @@ class PostgresStore:
                     state = first.state(new.granted_at).value
                     raise ConsentRequestClosed("the request was answered before", metadata={"state": state})
             assertion = new.evidence.assertion
+            key = (await self._keys.find_or_make(connection, [new.person]))[new.person]
             added = await connection.execute(
                 upsert(consent)
                 .values(
@@ -144,7 +148,7 @@ class PostgresStore:
                     channel=new.evidence.channel.value,
                     text_version=new.evidence.text_version,
                     text_sha256=new.evidence.text_sha256,
-                    assertion_sealed=self._seal(assertion, f"consent|{new.id}") if assertion else None,
+                    assertion_sealed=_seal(key, assertion, _consent_place(new.id)) if assertion else None,
                     acr=new.evidence.acr,
                     request_id=new.request,
                     granted_at=new.granted_at,
@@ -179,7 +183,7 @@ class PostgresStore:
             .values(answer=answer.value, answered_at=at, consent_id=consent_id)
         )
         row = (await connection.execute(select(consent_request).where(consent_request.c.id == id))).mappings().one()
-        return self._request_in(row)
+        return await self._request_in(connection, row)
 
     async def revoke(self, id: UUID, person: UUID, at: datetime) -> Consent | None:
         """Keeps a withdrawal; the first one counts."""
@@ -225,12 +229,14 @@ class PostgresStore:
         )
         wanted = select(*consent.c, consent_event.c.at.label("revoked_at")).select_from(joined).where(where)  # type: ignore[arg-type] # a column expression
         found = await connection.execute(wanted.order_by(consent.c.id.desc()).limit(limit))
-        return [self._consent_in(row, assertions) for row in found.mappings()]
-
-    def _consent_in(self, row: rows.Row, assertions: bool) -> Consent:
-        sealed = row["assertion_sealed"] if assertions else None
-        assertion = self._open(sealed, f"consent|{row['id']}") if sealed else ""
-        return rows.consent_in(row, row["revoked_at"], assertion)
+        read = list(found.mappings())
+        sealed = [row for row in read if assertions and row["assertion_sealed"]]
+        keys = await self._keys.find(connection, {row["person_id"] for row in sealed})
+        opened = {
+            row["id"]: _open(keys[row["person_id"]], row["assertion_sealed"], _consent_place(row["id"]))
+            for row in sealed
+        }
+        return [rows.consent_in(row, row["revoked_at"], opened.get(row["id"], "")) for row in read]
 
     async def decide(self, persons: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
         """Locks the ledgers, decides on what is committed by then, and keeps decisions and lines."""
@@ -288,3 +294,23 @@ class PostgresStore:
             return [rows.access_in(row) for row in found.mappings()]
 
         return await self._database.read(work)
+
+
+def _seal(key: Wrapping, value: str, aad: bytes) -> bytes:
+    return seal(key, value.encode(), aad).to_bytes()
+
+
+def _open(key: Wrapping, sealed: bytes, aad: bytes) -> str:
+    return open_sealed(key, sealed_from_bytes(bytes(sealed)), aad).decode()
+
+
+def _request_in(row: rows.Row, key: Wrapping) -> ConsentRequest:
+    return rows.request_in(row, _open(key, row["app_request_sealed"], _request_place(row["id"])))
+
+
+def _request_place(id: UUID) -> bytes:
+    return f"consent|consent_request.app_request|{id}".encode()
+
+
+def _consent_place(id: UUID) -> bytes:
+    return f"consent|consent.assertion|{id}".encode()
