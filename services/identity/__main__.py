@@ -20,7 +20,7 @@ from opentelemetry import metrics
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
-from services.chassis.keyring import FileKeyring
+from services.chassis.keyring import open_keyring
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.server import Server
@@ -40,7 +40,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     telemetry = await life.enter(Telemetry(settings.telemetry, "identity"))
     instruments = Instruments(metrics.get_meter("lienthong"))
     database = await life.enter(Database(settings.database))
-    store = PostgresStore(database, FileKeyring(settings.keyring))
+    store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
 
     persons = PersonService(store, system_clock, uuid7)
     filing = FilingService(store, system_clock, uuid7)

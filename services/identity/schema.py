@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.chassis.idempotency import request_table
+from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
 
 METADATA = MetaData(naming_convention=NAMING)
@@ -124,3 +125,5 @@ practitioner = Table(
     Column("created_at", TIME, nullable=False),
     Index("ix_practitioner_organizations", "organizations", postgresql_using="gin"),
 )
+
+person_key = person_key_table(METADATA)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.errors import RequestIdReused
 from services.chassis.identifiers import uuid7
@@ -52,7 +53,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     settings = request.getfixturevalue("database_for")("identity")
     keyring: Path = request.getfixturevalue("keyring_file")
     async with Database(settings) as database:
-        yield PostgresStore(database, FileKeyring(keyring))
+        yield PostgresStore(database, FileKeyring(keyring), system_clock)
 
 
 def number(value: str, type: IdentifierType = IdentifierType.CITIZEN_ID) -> PersonIdentifier:

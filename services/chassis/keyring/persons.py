@@ -54,7 +54,7 @@ _FIND_OR_ADD = text(
     " WHERE NOT EXISTS (SELECT 1 FROM known WHERE known.person_id = new.person_id"
     " AND (known.wrapped IS NOT NULL OR known.version >= new.version))"
     " ON CONFLICT DO NOTHING RETURNING person_id, version, root_version, wrapped)"
-    " SELECT *, FALSE AS added FROM known UNION ALL SELECT *, TRUE AS added FROM fresh"
+    " SELECT * FROM known UNION ALL SELECT * FROM fresh"
 )
 _FOUND = text(_FIND)
 _DESTROY = text(
@@ -139,8 +139,8 @@ class KeysOf(dict[UUID, PersonKey]):
 class PersonKeys:
     """Finds, makes and destroys the keys of persons in one role's database; `service` names the role in what the keys are bound to.
 
-    Opened keys are cached, bounded in number and time. A key that was made in a transaction is cached only when a later one finds it
-    committed: else data could be sealed under a key that was rolled back.
+    Readers' keys are cached, bounded in number and time. Writers never take a key from the cache, nor put one there: another process may
+    have destroyed it meanwhile, and one that was made in this transaction may be rolled back.
     """
 
     def __init__(self, keyring: Keyring, service: str, clock: Clock, *, capacity: int = _CAPACITY) -> None:
@@ -152,32 +152,33 @@ class PersonKeys:
 
     async def find(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
         """The keys of those who have one that lives; at most one statement."""
-        keys, missing = self._cached(persons)
+        reading = connection.sync_connection is not None and (
+            connection.sync_connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        )
+        keys, missing = self._cached(persons) if reading else (KeysOf(), set(persons))
         if missing:
             found = await connection.execute(_FOUND, {"persons": list(missing)})
             opened = self._opened([(row.person_id, row.version, row.root_version, row.wrapped) for row in found])
-            self._remember(opened.values())
+            if reading:
+                self._remember(opened.values())
             keys.update(opened)
         return keys
 
     async def find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
-        """The keys of all these persons; one statement for those that are not cached. MUST run in the transaction that stores what they
-        seal, or in one that is committed before.
+        """The living keys of all these persons, for sealing; one statement. MUST run in the transaction that stores what they seal, or in
+        one that is committed before.
         """
-        keys, missing = self._cached(persons)
-        versions = dict.fromkeys(missing, 1)
+        keys = KeysOf()
+        versions = dict.fromkeys(persons, 1)
         for _ in range(_ATTEMPTS):
-            if not missing:
+            if not versions:
                 break
-            rows, added = await self._find_or_add(connection, versions)
-            opened = self._opened(rows)
-            self._remember(key for person, key in opened.items() if person not in added)
-            keys.update(opened)
-            missing -= opened.keys()
+            rows = await self._find_or_add(connection, versions)
+            keys.update(self._opened(rows))
             newest = {person: version for person, version, _, _ in sorted(rows, key=lambda row: row[1])}
-            # Every version of theirs was destroyed, or somebody else made theirs at this moment.
-            versions = {person: newest.get(person, 0) + 1 for person in missing}
-        if missing:
+            # Every version of theirs was destroyed, or somebody else is making theirs at this moment.
+            versions = {person: newest.get(person, 0) + 1 for person in versions if person not in keys}
+        if versions:
             raise SealBroken("a person's key could not be made")
         return keys
 
@@ -191,7 +192,7 @@ class PersonKeys:
 
     async def _find_or_add(
         self, connection: AsyncConnection, versions: Mapping[UUID, int]
-    ) -> tuple[list[tuple[UUID, int, int, bytes | None]], set[UUID]]:
+    ) -> list[tuple[UUID, int, int, bytes | None]]:
         # In one order, so that two batches with the same persons wait for each other rather than deadlock.
         persons = sorted(versions)
         wrapped = [
@@ -206,9 +207,8 @@ class PersonKeys:
             "root_version": self._keyring.current_version,
             "at": self._clock(),
         }
-        found = list(await connection.execute(_FIND_OR_ADD, values))
-        rows = [(row.person_id, row.version, row.root_version, row.wrapped) for row in found]
-        return rows, {row.person_id for row in found if row.added}
+        found = await connection.execute(_FIND_OR_ADD, values)
+        return [(row.person_id, row.version, row.root_version, row.wrapped) for row in found]
 
     def _opened(self, rows: Collection[tuple[UUID, int, int, bytes | None]]) -> dict[UUID, PersonKey]:
         living: dict[UUID, dict[int, AESGCM]] = {}

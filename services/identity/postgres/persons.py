@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.keyring import PersonKey, PersonKeys
 from services.identity.model import (
     Assurance,
     Filing,
@@ -43,6 +44,7 @@ class PersonTables:
 
     _connection: AsyncConnection
     _vault: Vault
+    _keys: PersonKeys
 
     async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
         """Persons that hold, or held, any of the keys: one statement for the hits, one for what else they hold."""
@@ -73,6 +75,7 @@ class PersonTables:
             select(person_identifier.c.person_id, person_identifier.c.kind).where(active)
         ):
             held[row.person_id].add(IdentifierType(row.kind))
+        keys_of = await self._keys.find(self._connection, rows.keys())
         matched: dict[UUID, set[IdentifierKey]] = {id: set() for id in rows}
         for hit in hits:
             matched[hit.person_id].add(blinds[hit.kind, bytes(hit.blind)])
@@ -80,12 +83,14 @@ class PersonTables:
             Holder(
                 person=id,
                 state=PersonState(row.state),
-                demographics=self._vault.open_demographics(id, row.demographics_sealed),
+                demographics=self._vault.open_demographics(keys_of[id], row.demographics_sealed),
                 facility=row.facility_id,
                 matched=frozenset(matched[id]),
                 held=frozenset(held[id]),
             )
             for id, row in rows.items()
+            # Who was erased is not found any more.
+            if id in keys_of
         ]
 
     async def person(self, id: UUID) -> Person | None:
@@ -98,24 +103,26 @@ class PersonTables:
             .where(person_identifier.c.person_id == id)
             .order_by(person_identifier.c.valid_from, person_identifier.c.kind, person_identifier.c.blind)
         )
+        key = (await self._keys.find(self._connection, [id]))[id]
         return Person(
             id=id,
             state=PersonState(row.state),
-            demographics=self._vault.open_demographics(id, row.demographics_sealed),
-            identifiers=tuple(self._identifier_in(number) for number in numbers),
+            demographics=self._vault.open_demographics(key, row.demographics_sealed),
+            identifiers=tuple(self._identifier_in(number, key) for number in numbers),
             facility=row.facility_id,
             created_at=row.created_at,
             version=row.version,
         )
 
-    def _identifier_in(self, row: Any) -> PersonIdentifier:
+    def _identifier_in(self, row: Any, person: PersonKey) -> PersonIdentifier:
         type = IdentifierType(row.type)
-        identifier, key = self._vault.open_identifier(row.person_id, row.kind, type, row.value_sealed)
+        identifier, key = self._vault.open_identifier(person, row.kind, type, row.value_sealed)
         return PersonIdentifier(identifier, key, Assurance(row.assurance), row.valid_from, row.valid_to)
 
     async def add_persons(self, persons: Sequence[Person], events: Sequence[PersonEvent]) -> None:
         """Adds persons with identifiers and first events."""
-        await self._claim({one.id: one.identifiers for one in persons})
+        keys = await self._keys.find_or_make(self._connection, {one.id for one in persons})
+        await self._claim({one.id: one.identifiers for one in persons}, keys)
         await self._connection.execute(
             insert(person),
             [
@@ -123,7 +130,7 @@ class PersonTables:
                     "person_id": one.id,
                     "state": one.state.value,
                     "facility_id": one.facility,
-                    "demographics_sealed": self._vault.seal_demographics(one.id, one.demographics),
+                    "demographics_sealed": self._vault.seal_demographics(keys[one.id], one.demographics),
                     "created_at": one.created_at,
                     "version": one.version,
                 }
@@ -136,7 +143,7 @@ class PersonTables:
         self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], events: Sequence[PersonEvent]
     ) -> None:
         """Adds identifiers to persons."""
-        await self._claim(identifiers)
+        await self._claim(identifiers, await self._keys.find_or_make(self._connection, identifiers.keys()))
         await self._connection.execute(
             update(person)
             .where(person.c.person_id == func.any(sorted(identifiers)))
@@ -144,7 +151,9 @@ class PersonTables:
         )
         await self._add_events(events)
 
-    async def _claim(self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]]) -> None:
+    async def _claim(
+        self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], keys: Mapping[UUID, PersonKey]
+    ) -> None:
         """Takes the keys for their persons. In the order of the blind values, so that two batches cannot lock each
         other out; a key that another transaction is taking is waited for, and found taken if that one commits.
         """
@@ -155,7 +164,7 @@ class PersonTables:
                 "blind": self._vault.blind(one.key),
                 "exclusive": one.key.exclusive,
                 "type": one.identifier.type.value,
-                "value_sealed": self._vault.seal_identifier(id, one.key, one.identifier),
+                "value_sealed": self._vault.seal_identifier(keys[id], one.key, one.identifier),
                 "assurance": one.assurance.value,
                 "valid_from": one.valid_from,
                 "valid_to": one.valid_to,
@@ -227,6 +236,7 @@ class PersonTables:
 
     async def add_filings(self, filings: Mapping[FilingKey, Filing], at: datetime) -> None:
         """Keeps how source records were filed."""
+        keys = await self._keys.find_or_make(self._connection, {filing.person for filing in filings.values()})
         rows = [
             {
                 "facility_id": key.facility,
@@ -235,7 +245,7 @@ class PersonTables:
                 "person_id": filing.person,
                 "outcome": filing.outcome.value,
                 "warnings": list(filing.warnings),
-                "said_sealed": self._vault.seal_said(key),
+                "said_sealed": self._vault.seal_said(keys[filing.person], key),
                 "filed_at": at,
             }
             for key, filing in filings.items()

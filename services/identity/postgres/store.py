@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.idempotency import once
-from services.chassis.keyring import Keyring
+from services.chassis.keyring import Keyring, PersonKeys
 from services.identity.ports import Transaction
 from services.identity.postgres.persons import PersonTables
 from services.identity.postgres.registers import RegisterTables
@@ -22,9 +23,10 @@ T = TypeVar("T")
 class _Transaction(PersonTables, RegisterTables):
     """One connection, inside a transaction or reading."""
 
-    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
+    def __init__(self, connection: AsyncConnection, vault: Vault, keys: PersonKeys) -> None:
         self._connection = connection
         self._vault = vault
+        self._keys = keys
 
     async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
         """The first answer of this scope and request id."""
@@ -35,14 +37,15 @@ class _Transaction(PersonTables, RegisterTables):
 class PostgresStore:
     """The identity database."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
         self._vault = Vault(keyring)
+        self._keys = PersonKeys(keyring, "identity", clock)
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work`, which only reads."""
-        return await self._database.read(lambda connection: work(_Transaction(connection, self._vault)))
+        return await self._database.read(lambda connection: work(_Transaction(connection, self._vault, self._keys)))
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work` in one transaction, again after a serialization failure."""
-        return await self._database.write(lambda connection: work(_Transaction(connection, self._vault)))
+        return await self._database.write(lambda connection: work(_Transaction(connection, self._vault, self._keys)))

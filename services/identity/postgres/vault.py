@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
-from services.chassis.keyring import Keyring, open_sealed, seal, sealed_from_bytes
+from services.chassis.keyring import Keyring, PersonKey, Wrapping, open_sealed, seal, sealed_from_bytes
 from services.identity.model import (
     Area,
     BirthDate,
@@ -25,7 +24,7 @@ _FORMAT = 1
 
 
 class Vault:
-    """Seals, opens and blinds with the role's keyring."""
+    """Blinds with the role's keyring; seals and opens with the key of the person it is about."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
@@ -46,7 +45,7 @@ class Vault:
         """A request's digest, keyed, as requests hold guessable data."""
         return self._keyring.blind("REQUEST", digest.hex())
 
-    def seal_demographics(self, person: UUID, demographics: Demographics) -> bytes:
+    def seal_demographics(self, person: PersonKey, demographics: Demographics) -> bytes:
         """Demographics of a person, sealed."""
         birth, residence = demographics.birth, demographics.residence
         content = {
@@ -57,11 +56,11 @@ class Vault:
             "phone": demographics.phone,
             "residence": None if residence is None else [residence.era.value, residence.province_code],
         }
-        return self._seal(content, f"person|{person}")
+        return _seal(person, content, f"person.demographics|{person.person}")
 
-    def open_demographics(self, person: UUID, sealed: bytes) -> Demographics:
+    def open_demographics(self, person: PersonKey, sealed: bytes) -> Demographics:
         """Demographics of a person, opened."""
-        content = self._open(sealed, f"person|{person}")
+        content = _open(person, sealed, f"person.demographics|{person.person}")
         birth, sex, residence = content["birth"], content["sex"], content["residence"]
         return Demographics(
             name=content["name"],
@@ -71,27 +70,31 @@ class Vault:
             residence=None if residence is None else Area(residence[1], Era(residence[0])),
         )
 
-    def seal_identifier(self, person: UUID, key: IdentifierKey, identifier: Identifier) -> bytes:
+    def seal_identifier(self, person: PersonKey, key: IdentifierKey, identifier: Identifier) -> bytes:
         """An identifier as it was sent and the canonical value of its key, sealed."""
         content = {"v": _FORMAT, "value": identifier.value, "assigner": identifier.assigner, "key": key.value}
-        return self._seal(content, f"person_identifier|{person}|{key.kind}")
+        return _seal(person, content, f"person_identifier.value|{person.person}|{key.kind}")
 
     def open_identifier(
-        self, person: UUID, kind: str, type: IdentifierType, sealed: bytes
+        self, person: PersonKey, kind: str, type: IdentifierType, sealed: bytes
     ) -> tuple[Identifier, IdentifierKey]:
         """An identifier and its key, opened."""
-        content = self._open(sealed, f"person_identifier|{person}|{kind}")
+        content = _open(person, sealed, f"person_identifier.value|{person.person}|{kind}")
         return Identifier(type, content["value"], content["assigner"]), IdentifierKey(kind, content["key"])
 
-    def seal_said(self, key: FilingKey) -> bytes:
+    def seal_said(self, person: PersonKey, key: FilingKey) -> bytes:
         """What a document said, sealed."""
         content = {"v": _FORMAT, "mrn": key.local_mrn, "said": key.said.decode()}
-        return self._seal(content, f"source_record|{key.facility}")
+        return _seal(person, content, f"source_record.said|{key.facility}")
 
-    def _seal(self, content: dict[str, Any], aad: str) -> bytes:
-        plain = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        return seal(self._keyring, plain, aad.encode()).to_bytes()
 
-    def _open(self, sealed: bytes, aad: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(open_sealed(self._keyring, sealed_from_bytes(bytes(sealed)), aad.encode()))
-        return content
+def _seal(key: Wrapping, content: dict[str, Any], place: str) -> bytes:
+    plain = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return seal(key, plain, f"identity|{place}".encode()).to_bytes()
+
+
+def _open(key: Wrapping, sealed: bytes, place: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        open_sealed(key, sealed_from_bytes(bytes(sealed)), f"identity|{place}".encode())
+    )
+    return content
