@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import uvloop
@@ -36,11 +37,17 @@ def run(
     compose: Callable[[S, Lifecycle], Awaitable[Server]],
     migrations: Path,
     arguments: Sequence[str],
+    more: Mapping[str, Callable[[], int]] = MappingProxyType({}),
 ) -> int:
-    """Runs one command and returns the exit code; 2 when settings or command are wrong, with every problem on stderr."""
+    """Runs one command and returns the exit code; 2 when settings or command are wrong, with every problem on stderr. `more` are the role's own
+    commands, each with settings of its own.
+    """
     command = arguments[0] if len(arguments) == 1 else ""
+    if command in more:
+        return more[command]()
     if command not in ("serve", "migrate", "check-config"):
-        write_problems([f"usage: python -m services.{role} serve|migrate|check-config", *names(settings_type)])
+        usage = "|".join(("serve", "migrate", "check-config", *more))
+        write_problems([f"usage: python -m services.{role} {usage}", *names(settings_type)])
         return EXIT_USAGE
     if command == "migrate":
         # A migration gets the owner's secret and nothing else; no other setting concerns it.

@@ -19,6 +19,7 @@ from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import open_keyring
+from services.chassis.keyring.rotation import rotation_command
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.server import Server
@@ -67,4 +68,5 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("consent", Settings, compose, Path(__file__).with_name("migrations"), sys.argv[1:]))
+    commands = {"rotate-keys": rotation_command("consent")}
+    raise SystemExit(run("consent", Settings, compose, Path(__file__).with_name("migrations"), sys.argv[1:], commands))

@@ -18,6 +18,7 @@ from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import open_keyring
+from services.chassis.keyring.rotation import rotation_command
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.peers import PeerSettings, channel
@@ -60,4 +61,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("referrals", Settings, compose, Path(__file__).with_name("migrations"), sys.argv[1:]))
+    commands = {"rotate-keys": rotation_command("referrals")}
+    raise SystemExit(
+        run("referrals", Settings, compose, Path(__file__).with_name("migrations"), sys.argv[1:], commands)
+    )

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
+import uvloop
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
 from services.chassis.keyring.persons import place
-from services.chassis.keyring.provider import Keyring
+from services.chassis.keyring.provider import Keyring, KeyringUnreadable, open_keyring
 from services.chassis.keyring.sealing import WrappedKey
+from services.chassis.settings import DatabaseSettings, SettingsError, load
+from services.chassis.status import write_problems
 
 BATCH = 500
 # Older versions only; an index leads there, so what is done is never looked at again and a run that died goes on where it was.
@@ -24,6 +31,47 @@ _NEW = text(
     " WHERE person_key.person_id = new.person_id AND person_key.version = new.version"
 )
 _LEFT = text("SELECT root_version, count(*) AS number FROM person_key WHERE wrapped IS NOT NULL GROUP BY root_version")
+
+
+@dataclass(frozen=True)
+class RotationSettings:
+    """What the command needs of a role's settings."""
+
+    database: DatabaseSettings
+    keyring: Path
+
+
+def rotation_command(service: str) -> Callable[[], int]:
+    """The command `rotate-keys` of a role: wraps all person keys under the current root version, then says which versions are still in use."""
+
+    def command() -> int:
+        try:
+            settings = load(RotationSettings, os.environ)
+            keyring = open_keyring(settings.keyring)
+        except SettingsError as error:
+            write_problems(error.problems)
+            return 2
+        except KeyringUnreadable as error:
+            write_problems([f"LIENTHONG_KEYRING: {error}"])
+            return 2
+        uvloop.run(_run(settings, keyring, service))
+        return 0
+
+    return command
+
+
+async def _run(settings: RotationSettings, keyring: Keyring, service: str) -> None:
+    async with Database(settings.database) as database:
+        await rotate_person_keys(database, keyring, service, lambda done: _say(f"{done} keys wrapped anew"))
+        for version, number in sorted((await root_versions_in_use(database)).items()):
+            _say(f"root version {version}: {number} keys")
+        unused = sorted(keyring.versions - (await root_versions_in_use(database)).keys() - {keyring.current_version})
+        _say(f"versions that wrap no person key: {', '.join(map(str, unused)) or 'none'}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 async def rotate_person_keys(

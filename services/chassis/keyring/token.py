@@ -15,7 +15,7 @@ from typing import Any
 
 import pkcs11
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, ObjectClass
-from pkcs11.exceptions import ArgumentsBad, NoSuchKey, NoSuchToken, PKCS11Error
+from pkcs11.exceptions import ArgumentsBad, NoSuchKey, NoSuchToken, PKCS11Error, UserAlreadyLoggedIn
 
 from services.chassis.keyring.provider import BLIND_BYTES, KeyringUnreadable
 from services.chassis.keyring.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, WrappedKey
@@ -126,7 +126,6 @@ def add_token_version(address: TokenAddress) -> int:
         session.generate_key(
             KeyType.AES, _BITS, label=f"{address.label}-kek-{version}", store=True, template=dict(_SECRET)
         )
-        session.close()
     except (PKCS11Error, RuntimeError, OSError) as error:
         raise KeyringUnreadable(f"token {address.token}: {type(error).__name__}") from None
     return version
@@ -140,13 +139,17 @@ def forget_token_version(address: TokenAddress, version: int) -> None:
         raise ValueError(f"version {version} is in use")
     if version in keks:
         keks[version].destroy()
-    session.close()
 
 
 def _open(address: TokenAddress, *, writable: bool) -> Any:
+    """A session of a process that is logged in. It is never closed by hand: that would log out every other session too (PKCS#11 v2.40 §2.6.8)."""
     pin = address.pin_file.read_text("utf-8").strip()
     try:
-        return pkcs11.lib(str(address.module)).get_token(token_label=address.token).open(rw=writable, user_pin=pin)
+        token = pkcs11.lib(str(address.module)).get_token(token_label=address.token)
+        try:
+            return token.open(rw=writable, user_pin=pin)
+        except UserAlreadyLoggedIn:
+            return token.open(rw=writable)
     except (NoSuchToken, NoSuchKey, ArgumentsBad) as error:
         raise KeyringUnreadable(f"token {address.token}: {type(error).__name__}") from None
 

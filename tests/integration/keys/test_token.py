@@ -1,0 +1,136 @@
+"""Root keys in a real PKCS#11 token (SoftHSM 2)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pkcs11
+import pytest
+from pkcs11 import Attribute, KeyType, ObjectClass
+from pkcs11.exceptions import AttributeSensitive
+
+from services.chassis.keyring import (
+    KeyringUnreadable,
+    SealBroken,
+    WrappedKey,
+    open_keyring,
+    open_sealed,
+    seal,
+    sealed_from_bytes,
+)
+from services.chassis.keyring.token import TokenAddress, TokenKeyring, add_token_version, forget_token_version
+
+AAD = b"service|table|1"
+
+
+def described(address: TokenAddress, folder: Path) -> Path:
+    path = folder / "keyring.json"
+    token = {name: str(value) for name, value in dataclasses.asdict(address).items()}
+    path.write_text(json.dumps({"token": token}), "utf-8")
+    return path
+
+
+def test_what_the_token_wraps_it_alone_unwraps(token: TokenAddress, tmp_path: Path) -> None:
+    keyring = open_keyring(described(token, tmp_path))
+    sealed = sealed_from_bytes(seal(keyring, b"content", AAD).to_bytes())
+    assert open_sealed(keyring, sealed, AAD) == b"content"
+    wrapped = keyring.wrap(bytes(32), AAD)
+    changed = bytes([wrapped.data[0] ^ 1]) + wrapped.data[1:]
+    for broken, aad in (
+        (wrapped, b"elsewhere"),
+        (WrappedKey(wrapped.version, changed), AAD),
+        (WrappedKey(wrapped.version, b""), AAD),
+        (WrappedKey(99, wrapped.data), AAD),
+    ):
+        with pytest.raises(SealBroken):
+            keyring.unwrap(broken, aad)
+
+
+def test_keys_do_not_leave_the_token(token: TokenAddress) -> None:
+    # The PIN first, so that the process is logged in; a second login is an error of the module.
+    TokenKeyring(token)
+    session = pkcs11.lib(str(token.module)).get_token(token_label=token.token).open()
+    keys: list[Any] = list(session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY}))
+    assert {key.key_type for key in keys} == {KeyType.AES, KeyType.GENERIC_SECRET}
+    for key in keys:
+        assert not key[Attribute.EXTRACTABLE]
+        with pytest.raises(AttributeSensitive):
+            _ = key[Attribute.VALUE]
+
+
+def test_blind_indexes_are_steady_and_differ_by_kind(token: TokenAddress) -> None:
+    one, other = TokenKeyring(token), TokenKeyring(token)
+    blind = one.blind("CITIZEN_ID", "001099012345")
+    assert len(blind) == 16
+    assert other.blind("CITIZEN_ID", "001099012345") == blind
+    assert one.blind("OLD_ID", "001099012345") != blind
+    # The frame tells kind and value apart wherever the border lies.
+    assert one.blind("A B", "C") != one.blind("A", "B C")
+
+
+def test_a_new_version_wraps_and_old_ones_open_until_they_are_forgotten(token: TokenAddress) -> None:
+    address = dataclasses.replace(token, label="rotating")
+    assert add_token_version(address) == 1
+    first = TokenKeyring(address)
+    wrapped = first.wrap(bytes(32), AAD)
+    blind = first.blind("KIND", "value")
+    assert add_token_version(address) == 2
+    second = TokenKeyring(address)
+    assert (second.current_version, sorted(second.versions)) == (2, [1, 2])
+    assert second.unwrap(wrapped, AAD) == bytes(32)
+    assert second.wrap(bytes(32), AAD).version == 2
+    with pytest.raises(ValueError, match="in use"):
+        forget_token_version(address, 2)
+    forget_token_version(address, 1)
+    third = TokenKeyring(address)
+    with pytest.raises(SealBroken):
+        third.unwrap(wrapped, AAD)
+    assert third.blind("KIND", "value") == blind
+
+
+@pytest.mark.parametrize("change", ["module", "token", "label", "pin file"])
+def test_what_is_missing_is_said(token: TokenAddress, tmp_path: Path, change: str) -> None:
+    changes = {
+        "module": {"module": tmp_path / "none.so"},
+        "token": {"token": "nobody"},
+        "label": {"label": "nothing"},
+        "pin file": {"pin_file": tmp_path / "none"},
+    }
+    with pytest.raises(KeyringUnreadable):
+        TokenKeyring(dataclasses.replace(token, **changes[change]))  # type: ignore[arg-type] # each is of its field's type
+
+
+def test_a_wrong_pin_stops_the_start_and_is_not_repeated(token: TokenAddress, tmp_path: Path) -> None:
+    """In a process of its own: one that is logged in is not asked again."""
+    (tmp_path / "pin").write_text("314159", "utf-8")
+    path = described(dataclasses.replace(token, pin_file=tmp_path / "pin"), tmp_path)
+    environment = {name: os.environ[name] for name in ("PATH", "SOFTHSM2_CONF")}
+    environment |= {
+        "LIENTHONG_KEYRING": str(path),
+        "LIENTHONG_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "services.consent", "rotate-keys"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "PinIncorrect" in done.stderr
+    assert "314159" not in done.stdout + done.stderr
+
+
+def test_a_description_that_lacks_something_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    for content in ('{"token": {}}', '{"token": []}', "[]", "{", '{"token": {"module": 1}}'):
+        path.write_text(content, "utf-8")
+        with pytest.raises(KeyringUnreadable):
+            open_keyring(path)
