@@ -1,4 +1,4 @@
-"""The signing role as a process: `serve`, `migrate`, `check-config`."""
+"""The signing role as a process: `serve`, `migrate`, `check-config`, and `fsck`, which checks the whole log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from services.chassis.main import run
 from services.chassis.server import Server
 from services.chassis.settings import SettingsError
 from services.chassis.telemetry import Telemetry
-from services.signing import convert, jobs, rpc
+from services.signing import convert, fsck, jobs, rpc
 from services.signing.access import ACCESS
 from services.signing.config import Settings
 from services.signing.peers.fetcher import HttpFetcher
@@ -98,4 +98,5 @@ def _operators(settings: Settings) -> list[x509.Certificate]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("signing", Settings, compose, Path(__file__).with_name("migrations"), sys.argv[1:]))
+    migrations = Path(__file__).with_name("migrations")
+    raise SystemExit(run("signing", Settings, compose, migrations, sys.argv[1:], {"fsck": fsck.main}))

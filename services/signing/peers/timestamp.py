@@ -19,6 +19,23 @@ from services.signing.peers.bounded import AnswerTooLong, read_at_most
 from services.signing.ports import TimestampFailed
 
 _LARGEST_ANSWER = 256 * 1024
+_GRANTED = bytes.fromhex("3003020100")
+"""PKIStatusInfo `granted` (RFC 3161 §2.4.2), which makes an answer of a bare token."""
+
+
+def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate]) -> None:
+    """Raises TimestampFailed unless the kept token (DER) is over the content and leads to one of the roots."""
+    body = _GRANTED + token
+    length = len(body)
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    head = bytes([length]) if length < 0x80 else bytes([0x80 | len(octets)]) + octets
+    verifier = VerifierBuilder()
+    for root in roots:
+        verifier = verifier.add_root_certificate(root)
+    try:
+        verifier.build().verify_message(decode_timestamp_response(b"\x30" + head + body), content)
+    except (VerificationError, ValueError):
+        raise TimestampFailed("TOKEN_INVALID") from None
 
 
 class HttpTimestampAuthority:
