@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lienthong.agent.commands.consent import consent
+from lienthong.agent.commands.log import log
 from lienthong.agent.commands.person import person
 from lienthong.agent.commands.receipt import receipt
 from lienthong.agent.commands.records import records
@@ -31,5 +32,5 @@ def main(context: click.Context, profile: Path | None, licence: str, role: str) 
     context.obj = Session(profile, licence, role)
 
 
-for command in (sign, submit, status, receipt, person, records, consent, referral):
+for command in (sign, submit, status, receipt, person, records, consent, referral, log):
     main.add_command(command)
