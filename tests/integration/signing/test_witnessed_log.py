@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import hashlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
-import aiohttp
 import grpc
 import pytest
 from aiohttp import web
@@ -21,169 +13,22 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lienthong.client.errors import from_rpc_error
 from lienthong.client.tlog.checkpoint import Checkpoint, cosignatures, open_checkpoint, sign_checkpoint
 from lienthong.client.tlog.note import NoteSigner
-from lienthong.client.tlog.policy import TrustPolicy, WitnessGroup
-from lienthong.client.tlog.promise import format_time, promise_entry
+from lienthong.client.tlog.policy import TrustPolicy
 from lienthong.client.tlog.proof import TlogProof
 from lienthong.client.tlog.receipt import (
-    Receipt,
     ReceiptCosignatureInvalid,
     ReceiptWitnessMissing,
-    commitment,
     verify_receipt,
 )
-from lienthong.client.tlog.witness import PATH, AddCheckpoint
+from lienthong.client.tlog.witness import PATH
 from lienthong.signing.v1 import log_service_pb2, log_service_pb2_grpc
 
 from deploy.local.ports import Ports
-from services.chassis.settings import SettingsError, TelemetrySettings
-from services.signing.__main__ import compose
-from services.signing.config import Settings, StampSettings, WitnessSettings
-from tests.fixtures.database import DatabaseFor
-from tests.fixtures.identities import Identities, Running, StartRole
-from tests.integration.signing.outside import LocalWitness, OpensslTimestamps, answering, listen
-
-ORIGIN = "log.lienthong.vn/2026"
-PROMISER = NoteSigner.generate("lienthong.vn/receipt-promise")
-DOCUMENT = b"<GIAMDINHHS/>"
-NO_STAMPS = StampSettings()
-
-
-@dataclass
-class Log:
-    """A signing role with its witnesses."""
-
-    running: Running
-    witnesses: list[LocalWitness]
-    policy: TrustPolicy
-    log: NoteSigner
-    entries: list[bytes] = field(default_factory=list)
-
-    async def append(self, count: int = 1) -> list[int]:
-        entries = [entry(len(self.entries) + number + 1) for number in range(count)]
-        self.entries += entries
-        async with self.running.as_role("records") as channel:
-            stub = log_service_pb2_grpc.LogAppendServiceStub(channel)
-            answer = await stub.AppendEntries(log_service_pb2.AppendEntriesRequest(entries=entries), timeout=5)
-        return list(answer.leaf_indexes)
-
-    async def proof(self, index: int, tree_size: int = 0) -> str:
-        async with self.running.as_role("records") as channel:
-            stub = log_service_pb2_grpc.LogAppendServiceStub(channel)
-            request = log_service_pb2.BatchGetEntryProofsRequest(leaf_indexes=[index], tree_size=tree_size)
-            return str((await stub.BatchGetEntryProofs(request, timeout=5)).proofs[0])
-
-    async def newest(self) -> tuple[Checkpoint, bool, str]:
-        async with self.running.as_facility() as channel:
-            stub = log_service_pb2_grpc.LogServiceStub(channel)
-            answer = await stub.GetCheckpoint(log_service_pb2.GetCheckpointRequest(), timeout=5)
-        checkpoint, _ = open_checkpoint(answer.checkpoint, self.policy.logs)
-        return checkpoint, answer.witnessed, answer.checkpoint
-
-    async def published(self, size: int, *, witnessed: bool) -> str:
-        """The checkpoint once it has grown to the size."""
-
-        async def there() -> str:
-            try:
-                checkpoint, cosigned, note = await self.newest()
-            except grpc.aio.AioRpcError:
-                return ""
-            return note if checkpoint.size >= size and cosigned is witnessed else ""
-
-        return await until(there)
-
-    def receipt(self, index: int, proof: str) -> Receipt:
-        one = self.entries[index]
-        received = datetime.fromisoformat(json.loads(one)["received_at"])
-        return Receipt(one, salt(index + 1), promise_entry(one, received, PROMISER), proof or None)
-
-
-def salt(number: int) -> bytes:
-    return hashlib.sha256(b"%d" % number).digest()
-
-
-def entry(number: int) -> bytes:
-    value = {
-        "v": 1,
-        "kind": "INSURANCE_RECORD",
-        "facility": "01001",
-        "sequence": number,
-        "submission": f"0190a000-0000-7000-8000-{number:012}",
-        "commitment": commitment(salt(number), DOCUMENT).hex(),
-        "signer_certificate_sha256": "ab" * 32,
-        "indication": "TOTAL_PASSED",
-        "received_at": format_time(datetime.now(UTC)),
-    }
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-T = TypeVar("T")
-
-
-async def until(there: Callable[[], Awaitable[T]]) -> T:
-    for _ in range(200):
-        found = await there()
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError("it did not come about")
-
-
-@pytest.fixture
-async def start_log(
-    start_role: StartRole, identities: Identities, database_for: DatabaseFor, tmp_path: Path
-) -> AsyncIterator[Callable[..., Awaitable[Log]]]:
-    """Starts a signing role with three witnesses, two of which make the quorum."""
-    ports, stack = Ports(), AsyncExitStack()
-    log = NoteSigner(ORIGIN, load_pem_private_key(identities.pki.ed25519("log").read_bytes(), None))  # type: ignore[arg-type] # Ed25519 by construction
-
-    async def start(
-        down: int = 0,
-        patience: timedelta = timedelta(hours=4),
-        stamp: StampSettings = NO_STAMPS,
-        shown: str = "",
-        strangers: dict[str, str] | None = None,
-    ) -> Log:
-        witnesses = [LocalWitness(name, tmp_path, log.verifier_key, ports) for name in ("ministry", "insurer", "hanoi")]
-        for witness in witnesses:
-            stack.push_async_callback(witness.stop)
-        for witness in witnesses[down:]:
-            await witness.start()
-        if shown:
-            await witnesses[0].start()
-            body = AddCheckpoint(0, (), shown).encode()
-            async with aiohttp.ClientSession() as http:
-                async with http.post(f"http://{witnesses[0].address}{PATH}", data=body) as answer:
-                    assert answer.status == 200
-        keys = {witness.name: witness.cosigner.verifier_key for witness in witnesses}
-        policy = TrustPolicy(
-            logs=(log.verifier_key,),
-            promise_keys=(PROMISER.verifier_key,),
-            witnesses=keys,
-            groups={"two": WitnessGroup(2, tuple(keys))},
-            quorum="two",
-            witness_urls={one.name: f"http://{one.address}" for one in witnesses} | (strangers or {}),
-        )
-        path = tmp_path / "trust.policy"
-        path.write_text(policy.encode())
-        settings = Settings(
-            server=identities.server_settings("signing"),
-            database=database_for("signing"),
-            telemetry=TelemetrySettings(log_level="error"),
-            log_key=identities.pki.folder / "log.pem",
-            log_origin=ORIGIN,
-            witness=WitnessSettings(policy=path, timeout=timedelta(seconds=2), patience=patience),
-            stamp=stamp,
-            checkpoint_interval=timedelta(milliseconds=50),
-        )
-        running = await stack.enter_async_context(start_role("signing", compose, settings))
-        return Log(running, witnesses, policy, log)
-
-    yield start
-    await stack.aclose()
-    ports.release()
-
-
-Start = Callable[..., Awaitable[Log]]
+from services.chassis.settings import SettingsError
+from services.signing.config import StampSettings
+from tests.fixtures.identities import Identities
+from tests.integration.signing.outside import OpensslTimestamps, answering, listen
+from tests.integration.signing.witnessed import DOCUMENT, ORIGIN, Start, until
 
 
 async def test_a_receipt_has_the_quorum(start_log: Start) -> None:
