@@ -8,9 +8,11 @@ the CMS profile.
 
 from __future__ import annotations
 
+import atexit
 import binascii
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -32,6 +34,7 @@ _START_SECONDS = 30.0
 _READ_SECONDS = 20.0
 _LARGEST_ANSWER = 4096
 _MOST_FILES = 500
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG")
 _LONGEST_CONTENTS = 512 * 1024
 _PADES, _PKCS7 = "/ETSI.CAdES.detached", "/adbe.pkcs7.detached"
 
@@ -55,8 +58,8 @@ class _Found:
 class PdfReader:
     """A process that finds the signature in PDF files, one file at a time; safe to share between threads.
 
-    It starts with the first file, starts anew after 500 or when one file was too much for it, and ends when this
-    process does.
+    It gets none of this process's settings, which may hold secrets. It starts with the first file, starts anew after
+    500 or when one file was too much for it, and ends when this process does.
     """
 
     def __init__(self, read_seconds: float = _READ_SECONDS) -> None:
@@ -73,13 +76,17 @@ class PdfReader:
             try:
                 connection.send_bytes(pdf)
                 if connection.poll(self._read_seconds):
-                    answer: dict[str, Any] = json.loads(connection.recv_bytes(_LARGEST_ANSWER))
-                    return answer
-            except (EOFError, OSError, ValueError):
+                    return self._answer(connection.recv_bytes(_LARGEST_ANSWER))
+            except (EOFError, OSError, ValueError, RecursionError):
                 self._stop()
                 raise _too_complex() from None
             self._stop()
             raise _too_complex()
+
+    @staticmethod
+    def _answer(text: bytes) -> dict[str, Any]:
+        answer = json.loads(text)
+        return answer if isinstance(answer, dict) else {"error": "MALFORMED"}
 
     def close(self) -> None:
         """Ends the process."""
@@ -99,6 +106,7 @@ class PdfReader:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
         theirs.close()
         self._connection, self._files = ours, 1
@@ -121,6 +129,7 @@ class PdfReader:
 
 
 _reader = PdfReader()
+atexit.register(_reader.close)
 
 
 def verify_pades(pdf: bytes, reader: PdfReader = _reader) -> SignatureFacts:

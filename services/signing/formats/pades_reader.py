@@ -1,6 +1,6 @@
 """The process that reads PDF files for `pades`: one file in, a line of JSON out, over the connection it was given.
 
-It has little memory, a bounded time on the processor for each file, no way to write files, and says nothing on its
+It has little memory, a bounded time on the processor for each file, no way to write files or to start processes, and says nothing on its
 standard streams: pyHanko may log what stands in a certificate. It validates nothing and fetches nothing.
 """
 
@@ -74,6 +74,7 @@ def _confine() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def _allow_seconds() -> None:

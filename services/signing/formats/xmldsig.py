@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from lxml import etree
 
@@ -57,6 +58,9 @@ __all__ = [
 
 LARGEST_SIGNATURE = 64 * 1024
 """Longest signature file that is parsed, in bytes."""
+
+MOST_ELEMENTS = 500
+"""Most elements of a Signature; parts of it are canonicalised up to four times."""
 
 _ENVELOPED_TRANSFORMS = [(ENVELOPED,), *[(ENVELOPED, name) for name in C14N_METHODS]]
 
@@ -143,6 +147,8 @@ def _in_document(root: etree._Element, holder: Holder) -> tuple[etree._Element, 
 
 def _read(signature: etree._Element) -> _Signature:
     """Takes a Signature of exactly three or four children apart."""
+    if next(islice(signature.iter(), MOST_ELEMENTS, None), None) is not None:
+        raise malformed("SIGNATURE_TOO_COMPLEX", f"a signature has at most {MOST_ELEMENTS} elements")
     check_ids(signature)
     names = ["SignedInfo", "SignatureValue", "KeyInfo", "Object"][: max(3, len(signature))]
     if len(signature) > 4:

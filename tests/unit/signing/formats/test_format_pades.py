@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import keys as asn1_keys  # type: ignore[import-untyped] # the oracle ships no types
@@ -233,6 +236,64 @@ def test_a_reader_that_does_not_start_says_nothing_about_the_document(
     monkeypatch.setattr("services.signing.formats.pades._READER", "services.signing.formats.absent")
     with pytest.raises(PdfReaderUnavailable):
         verify_pades(signed, PdfReader())
+
+
+class Captured(PdfReader):
+    """A reader that a hostile file has taken over."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__()
+        self._lie = json.dumps(answer).encode()
+
+    def find(self, pdf: bytes) -> dict[str, Any]:
+        return self._answer(self._lie)
+
+
+_NUMBERS = st.integers(-10, 10_000) | st.integers() | st.booleans()
+_TEXTS = st.sampled_from(["/ETSI.CAdES.detached", "/adbe.pkcs7.detached", "MEMORY", ""]) | st.text(max_size=5)
+_ANSWERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "signatures": st.just(1) | _NUMBERS,
+        "byte_range": st.lists(_NUMBERS, min_size=4, max_size=4) | st.lists(_NUMBERS, max_size=5) | _NUMBERS,
+        "filter": st.just("/ETSI.CAdES.detached") | _TEXTS | _NUMBERS,
+        "contents": _TEXTS,
+        "time": _NUMBERS | _TEXTS,
+        "error": st.none() | _TEXTS,
+    },
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(answer=_ANSWERS)
+def test_nothing_that_the_reader_says_is_believed(answer: dict[str, Any], signed: bytes) -> None:
+    """Only an answer that leaves out exactly the string with that hash passes, and no such answer is among these."""
+    with pytest.raises(Finding):
+        verify_pades(signed, Captured(answer))
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("by", [-2, -1, 1, 2])
+def test_a_reader_cannot_shift_what_is_covered(place: int, by: int, signed: bytes) -> None:
+    answer = pades_reader.find(signed)
+    assert verify_pades(signed, Captured(answer)).level is SignatureLevel.B
+    answer["byte_range"][place] += by
+    assert refused(signed, Captured(answer)) == (F, "COVERAGE_NOT_WHOLE")
+
+
+def test_the_reader_has_no_secrets_and_little_room(signed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIENTHONG_DATABASE_URL", "postgresql://secret")
+    reader = PdfReader()
+    try:
+        verify_pades(signed, reader)
+        assert reader._process is not None
+        folder = Path(f"/proc/{reader._process.pid}")
+        assert b"LIENTHONG" not in (folder / "environ").read_bytes()
+        limits = (folder / "limits").read_text()
+        for name, most in (("Max address space", 768 * 1024 * 1024), ("Max file size", 0), ("Max processes", 0)):
+            assert re.search(rf"{name} +{most} +{most} ", limits)
+    finally:
+        reader.close()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

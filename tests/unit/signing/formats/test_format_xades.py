@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
+import subprocess
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from signxml.xades.xades import XAdESDataObjectFormat, XAdESSignaturePolicy, XAd
 from services.signing.formats.facts import Finding, SignatureScope
 from services.signing.formats.xmldsig import Holder, verify_xades_detached, verify_xmldsig
 from services.signing.model import SignatureFormat, SignatureLevel
+from tests.fixtures.debian import xmlsec1
 from tests.unit.signing.formats.conftest import Identity
 from tests.unit.signing.formats.xades_writer import sign_xades, with_timestamp
 
@@ -354,6 +358,76 @@ def test_every_mutation_of_a_detached_one_has_its_reason(name: str, detached: by
     file = mutate(detached)
     assert file != detached
     assert detached_refused(TABLE, file) == (sub_indication, reason)
+
+
+def test_a_signature_is_small(signed: bytes) -> None:
+    many = put("</xades:SigningCertificateV2>", "<xades:Cert/>" * 500 + "</xades:SigningCertificateV2>")(signed)
+    assert refused(many) == (F, "SIGNATURE_TOO_COMPLEX")
+
+
+TEMPLATE = """<GIAMDINHHS xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xml:lang="vi">
+  <THONGTINDONVI><MACSKCB>01001</MACSKCB></THONGTINDONVI>
+  <CHUKYDONVI><{p}Signature xmlns{colon}="http://www.w3.org/2000/09/xmldsig#" Id="signature"><{p}SignedInfo>
+    <{p}CanonicalizationMethod Algorithm="{method}"/>
+    <{p}SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256"/>
+    <{p}Reference Id="document" URI=""><{p}Transforms><{p}Transform Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"/>
+      <{p}Transform Algorithm="{method}"/></{p}Transforms>
+      <{p}DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><{p}DigestValue/></{p}Reference>
+    <{p}Reference URI="#properties" Type="http://uri.etsi.org/01903#SignedProperties">
+      <{p}Transforms><{p}Transform Algorithm="{method}"/></{p}Transforms>
+      <{p}DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha512"/><{p}DigestValue/></{p}Reference>
+  </{p}SignedInfo><{p}SignatureValue/><{p}KeyInfo><{p}X509Data><{p}X509Certificate>{certificate}</{p}X509Certificate></{p}X509Data></{p}KeyInfo>
+  <{p}Object><x:QualifyingProperties xmlns:x="http://uri.etsi.org/01903/v1.3.2#" Target="#signature">
+    <x:SignedProperties Id="properties"><x:SignedSignatureProperties><x:SigningTime>2026-11-23T11:05:06+07:00</x:SigningTime>
+      <x:SigningCertificateV2><x:Cert><x:CertDigest><{p}DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>
+        <{p}DigestValue>{digest}</{p}DigestValue></x:CertDigest></x:Cert></x:SigningCertificateV2>
+    </x:SignedSignatureProperties></x:SignedProperties></x:QualifyingProperties></{p}Object></{p}Signature></CHUKYDONVI>
+</GIAMDINHHS>"""
+PROPERTIES = "http://uri.etsi.org/01903/v1.3.2#:SignedProperties"
+
+
+@pytest.mark.parametrize("method", [C14N, EXCLUSIVE])
+@pytest.mark.parametrize("prefix", ["", "ds"])
+def test_what_xmlsec1_signs(method: str, prefix: str, identities: Mapping[str, Identity], tmp_path: Path) -> None:
+    identity = identities["p256"]
+    template = TEMPLATE.format(
+        p=f"{prefix}:" if prefix else "",
+        colon=f":{prefix}" if prefix else "",
+        method=method,
+        certificate=base64.b64encode(identity.der).decode(),
+        digest=base64.b64encode(hashlib.sha256(identity.der).digest()).decode(),
+    )
+    (tmp_path / "key.pem").write_bytes(identity.key_pem)
+    (tmp_path / "template.xml").write_text(template)
+    command: list[str | Path] = [xmlsec1(), "--sign", "--privkey-pem", tmp_path / "key.pem", "--id-attr:Id", PROPERTIES]
+    signed = subprocess.run([*command, tmp_path / "template.xml"], check=True, capture_output=True).stdout
+    facts = verify_xmldsig(signed)
+    assert (facts.format, facts.level, facts.claimed_signing_time) == (
+        SignatureFormat.XADES_ENVELOPED,
+        SignatureLevel.B,
+        AT,
+    )
+    assert refused(signed.replace(b"01001", b"79001")) == (H, "DIGEST_MISMATCH")
+    assert refused(signed.replace(b"11:05:06", b"11:05:07")) == (H, "DIGEST_MISMATCH")
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("prefix", ["", "ds"])
+def test_xmlsec1_agrees_with_the_writer_of_these_tests(
+    exclusive: bool, prefix: str, identities: Mapping[str, Identity], tmp_path: Path
+) -> None:
+    signed = sign_xades(DOCUMENT, "CHUKYDONVI", identities["p256"], AT, exclusive=exclusive, prefix=prefix)
+    (tmp_path / "cert.pem").write_text(identities["p256"].pem)
+    (tmp_path / "signed.xml").write_bytes(signed)
+    command: list[str | Path] = [
+        xmlsec1(),
+        "--verify",
+        "--pubkey-cert-pem",
+        tmp_path / "cert.pem",
+        "--id-attr:Id",
+        PROPERTIES,
+    ]
+    assert b"OK" in subprocess.run([*command, tmp_path / "signed.xml"], check=True, capture_output=True).stderr
 
 
 def test_properties_without_a_reference_are_no_xmldsig(signed: bytes) -> None:
