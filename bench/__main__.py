@@ -39,6 +39,7 @@ from lienthong.samples.generator import Generator
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2
 
 from bench.log import log_figures
+from bench.signatures import signature_figures
 from deploy.local.seed import post, sample_person
 from deploy.local.suite import LocalStack
 from services.signing.formats.xmldsig import verify_xmldsig
@@ -284,6 +285,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, LocalStack(Path(folder) / "stack") as stack:
         figures = asyncio.run(measure(stack, Path(folder), 2000 if full else 500, 5 if full else 3))
     figures |= log_figures(full, figure)
+    figures |= signature_figures(full, figure)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     OUT.mkdir(exist_ok=True)
     report = {"machine": machine, "figures": figures}
