@@ -197,7 +197,8 @@ def verify_cms(content: bytes, signature: bytes, registered: Mapping[str, bytes]
     digest_name = _digest_name(signer.digest_algorithm, "DIGEST_ALGORITHM")
     algorithm = _algorithm(signer.signature_algorithm, digest_name)
     attributes = _attributes(signer)
-    certificate = _certificate(signed, signer, attributes.signing_certificate, registered or {})
+    carried = _carried(signed)
+    certificate = _certificate(carried, signer, attributes.signing_certificate, registered or {})
     if digest(digest_name, content) != attributes.message_digest:
         raise Finding(SubIndication.HASH_FAILURE, "DIGEST_MISMATCH", "the content is not the one that was signed")
     # What was signed is the set with its universal tag; the decoder refuses a set that is not in DER order.
@@ -214,7 +215,7 @@ def verify_cms(content: bytes, signature: bytes, registered: Mapping[str, bytes]
         level=SignatureLevel.PLAIN if attributes.signing_time is None else SignatureLevel.B,
         timestamps=timestamps,
         timestamped=signer.signature if timestamps else b"",
-        embedded=tuple(der for der in map(_der, _carried(signed)) if der != certificate.der),
+        embedded=tuple(der for der in carried if der != certificate.der),
         key_bits=certificate.key_bits,
     )
 
@@ -306,16 +307,13 @@ def _time(value: asn1.TLV) -> datetime:
 
 
 def _certificate(
-    signed: _SignedData, signer: _SignerInfo, identifier: _EssCertificateId, registered: Mapping[str, bytes]
+    carried: Sequence[bytes], signer: _SignerInfo, identifier: _EssCertificateId, registered: Mapping[str, bytes]
 ) -> SignerCertificate:
     """The certificate that signing-certificate-v2 names, from the message or from the registered ones."""
-    carried = _carried(signed)
-    if len(carried) > MOST_CERTIFICATES:
-        raise _format("CERTIFICATES_TOO_MANY", f"a signature carries at most {MOST_CERTIFICATES} certificates")
     name = "sha256"
     if identifier.hash_algorithm is not None:
         name = _digest_name(identifier.hash_algorithm, "SIGNING_CERTIFICATE_DIGEST")
-    candidates = [der for der in map(_der, carried) if digest(name, der) == identifier.hash]
+    candidates = [der for der in carried if digest(name, der) == identifier.hash]
     if not candidates and name == "sha256" and identifier.hash.hex() in registered:
         candidates = [registered[identifier.hash.hex()]]
     if not candidates:
@@ -328,8 +326,12 @@ def _certificate(
     return certificate
 
 
-def _carried(signed: _SignedData) -> Sequence[asn1.TLV]:
-    return signed.certificates.as_list() if signed.certificates is not None else []
+def _carried(signed: _SignedData) -> Sequence[bytes]:
+    """The certificates of the message, DER."""
+    certificates = signed.certificates.as_list() if signed.certificates is not None else []
+    if len(certificates) > MOST_CERTIFICATES:
+        raise _format("CERTIFICATES_TOO_MANY", f"a signature carries at most {MOST_CERTIFICATES} certificates")
+    return [_der(certificate) for certificate in certificates]
 
 
 def _timestamps(signer: _SignerInfo) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -38,6 +38,8 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha3-384": hashes.SHA3_384(),
     "sha3-512": hashes.SHA3_512(),
 }
+# Made once: their constructors check types at some cost.
+_ECDSA = {name: ec.ECDSA(hash_) for name, hash_ in _HASHES.items()}
 _DIGESTS = {
     "sha256": hashlib.sha256,
     "sha384": hashlib.sha384,
@@ -72,13 +74,14 @@ class Algorithm:
 @dataclass(frozen=True)
 class SignerCertificate:
     """A parsed signer's certificate. `key_name` is such as `rsa` or `ecdsa-p256`, `key_bits` the length of the modulus
-    or of the curve's field; `issuer` is the issuer's name as DER.
+    or of the curve's field; `families` are those its key can verify; `issuer` is the issuer's name as DER.
     """
 
     der: bytes
     key: PublicKey
     key_name: str
     key_bits: int
+    families: frozenset[Family]
     issuer: bytes
     serial: int
     key_id: bytes | None
@@ -131,7 +134,15 @@ def signer_certificate(der: bytes) -> SignerCertificate:
         key_id = None
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise _unreadable("the certificate has a wrong name or extension") from error
-    return SignerCertificate(der, key, name, _bits(key), issuer, certificate.serial_number, key_id)
+    return SignerCertificate(der, key, name, _bits(key), _families(key), issuer, certificate.serial_number, key_id)
+
+
+def _families(key: PublicKey) -> frozenset[Family]:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return frozenset({Family.ECDSA_DER, Family.ECDSA_RAW})
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return frozenset({Family.ED25519})
+    return frozenset({Family.RSA_PKCS1V15, Family.RSA_PSS})
 
 
 def _bits(key: PublicKey) -> int:
@@ -143,25 +154,21 @@ def verify(certificate: SignerCertificate, algorithm: Algorithm, signature: byte
     wrong.
     """
     key, family = certificate.key, algorithm.family
+    if family not in certificate.families:
+        raise _wrong("KEY_TYPE_MISMATCH", "the certificate's key is of another type than the signature algorithm")
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            if family not in (Family.ECDSA_DER, Family.ECDSA_RAW):
-                raise _other_type()
-            value = _der(key, signature) if family is Family.ECDSA_RAW else signature
-            key.verify(value, data, ec.ECDSA(_HASHES[algorithm.digest]))
-            return f"{certificate.key_name}-{algorithm.digest}"
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            if family is not Family.ED25519:
-                raise _other_type()
-            key.verify(signature, data)
+        if family is Family.ED25519:
+            cast("ed25519.Ed25519PublicKey", key).verify(signature, data)
             return certificate.key_name
-        if family not in (Family.RSA_PKCS1V15, Family.RSA_PSS):
-            raise _other_type()
+        if family in (Family.ECDSA_DER, Family.ECDSA_RAW):
+            curve_key = cast("ec.EllipticCurvePublicKey", key)
+            value = _der(curve_key, signature) if family is Family.ECDSA_RAW else signature
+            curve_key.verify(value, data, _ECDSA[algorithm.digest])
+            return f"{certificate.key_name}-{algorithm.digest}"
         hash_ = _HASHES[algorithm.digest]
         pss = family is Family.RSA_PSS
-        key.verify(
-            signature, data, padding.PSS(padding.MGF1(hash_), algorithm.salt) if pss else padding.PKCS1v15(), hash_
-        )
+        scheme = padding.PSS(padding.MGF1(hash_), algorithm.salt) if pss else padding.PKCS1v15()
+        cast("rsa.RSAPublicKey", key).verify(signature, data, scheme, hash_)
         return f"{family.value}-{algorithm.digest}"
     except (InvalidSignature, ValueError) as error:
         raise _wrong(
@@ -174,10 +181,6 @@ def _der(key: ec.EllipticCurvePublicKey, raw: bytes) -> bytes:
     if len(raw) != 2 * width:
         raise _wrong("SIGNATURE_VALUE_WRONG", "an ECDSA value in XML or JSON is two numbers of the curve's width")
     return encode_dss_signature(int.from_bytes(raw[:width], "big"), int.from_bytes(raw[width:], "big"))
-
-
-def _other_type() -> Finding:
-    return _wrong("KEY_TYPE_MISMATCH", "the certificate's key is of another type than the signature algorithm")
 
 
 def _wrong(reason: str, text: str) -> Finding:
