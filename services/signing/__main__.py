@@ -47,7 +47,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     policy, operators = _policy(settings), _operators(settings)
     trust_store = PostgresTrustStore(database)
     trust = TrustService(trust_store, system_clock)
-    trust_lists = TrustListService(trust_store, operators, system_clock)
+    trust_lists = TrustListService(trust_store, operators, policy, system_clock)
     evidence = EvidenceService(PostgresEvidenceStore(database))
     fetcher = await life.enter(HttpFetcher(settings.revocation.timeout.total_seconds()))
     revocation = RevocationService(trust_store, trust, fetcher, policy, system_clock)

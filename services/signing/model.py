@@ -191,7 +191,7 @@ class Evidence:
 class TrustListImport:
     """A trusted list (ETSI TS 119 612) that was verified: its scheme territory, sequence number and dates, and what it changes.
 
-    `authorities` are granted; `withdrawn` are fingerprints of authorities whose trust ends, with the time of it.
+    `authorities` are granted, or withdrawn where they have a sunset.
     """
 
     territory: str
@@ -200,7 +200,10 @@ class TrustListImport:
     next_update: datetime
     sha256: str
     authorities: Sequence[Authority]
-    withdrawn: Mapping[str, datetime]
+
+    def named(self, *, withdrawn: bool) -> Sequence[str]:
+        """Fingerprints of the authorities that it withdraws, or of those that it grants."""
+        return [one.fingerprint for one in self.authorities if (one.sunset_at is not None) is withdrawn]
 
 
 @dataclass(frozen=True)

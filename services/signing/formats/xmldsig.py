@@ -74,6 +74,9 @@ class Holder(Enum):
     RESERVED = "DU_PHONG"
     """The reserve field, in which practice puts the signature over an inner table (format 3176)."""
 
+    TRUST_LIST = "{http://uri.etsi.org/02231/v2#}TrustServiceStatusList"
+    """The root of a trusted list, whose last child is the signature of its scheme operator (ETSI TS 119 612 §5.7.1)."""
+
 
 @dataclass(frozen=True)
 class _Signature:
@@ -100,9 +103,12 @@ def verify_xmldsig(document: bytes, holder: Holder = Holder.FACILITY) -> Signatu
     reference = _document_reference(signature, enveloped=True)
     to_verify, timestamped = _inner_bytes(signature, reference)
     # The enveloped-signature transform: the element goes, the white space behind it stays.
-    tail = element.tail
+    tail, before = element.tail, element.getprevious()
     parent.remove(element)
-    parent.text = (parent.text or "") + (tail or "") or None
+    if before is None:
+        parent.text = (parent.text or "") + (tail or "") or None
+    else:
+        before.tail = (before.tail or "") + (tail or "") or None
     covered = canonical(root, C14N_METHODS.get(reference.transforms[-1], False))
     plain = signature.properties is None
     format_ = SignatureFormat.XMLDSIG_ENVELOPED if plain else SignatureFormat.XADES_ENVELOPED
@@ -138,6 +144,10 @@ def _in_document(root: etree._Element, holder: Holder) -> tuple[etree._Element, 
     if len(found) > 1:
         raise malformed("SIGNATURE_NOT_UNIQUE", "the document has more than one signature")
     parent = found[0].getparent()
+    if holder is Holder.TRUST_LIST:
+        if parent is not root or root.tag != holder.value or found[0].getnext() is not None:
+            raise malformed("SIGNATURE_MISPLACED", "the signature is not the last child of a trusted list")
+        return found[0], root
     if parent is None or parent.tag != holder.value or len(parent) != 1:
         raise malformed("SIGNATURE_MISPLACED", f"the signature is not the only child of a {holder.value}")
     if holder is Holder.FACILITY and (parent.getparent() is not root or sum(1 for _ in root.iter(holder.value)) != 1):

@@ -201,10 +201,6 @@ class PostgresTrustStore:
                         index_elements=[authority.c.fingerprint], set_={"sunset_at": granted.sunset_at}
                     )
                 )
-            for fingerprint, at in wanted.withdrawn.items():
-                await connection.execute(
-                    update(authority).where(authority.c.fingerprint == fingerprint).values(sunset_at=at)
-                )
             await raise_version(connection)
             return True
 

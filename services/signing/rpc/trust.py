@@ -93,8 +93,8 @@ class TrustServicer(trust_service_pb2_grpc.TrustServiceServicer):
             sequence_number=imported.sequence,
             issue_time=convert.timestamp(imported.issued_at),
             next_update=convert.timestamp(imported.next_update),
-            granted=[f"trustAnchors/{one.fingerprint}" for one in imported.authorities],
-            withdrawn=[f"trustAnchors/{fingerprint}" for fingerprint in imported.withdrawn],
+            granted=[f"trustAnchors/{one}" for one in imported.named(withdrawn=False)],
+            withdrawn=[f"trustAnchors/{one}" for one in imported.named(withdrawn=True)],
         )
 
     async def ReportKeyCompromise(
