@@ -190,3 +190,7 @@ def openssl_token(folder: Path, covered: bytes = b"the signature value", *, cert
 def run(folder: Path, *arguments: str) -> bytes:
     done = subprocess.run([openssl(), *arguments], cwd=folder, capture_output=True, check=True, timeout=30)
     return done.stdout
+
+
+def said(verdict: Verdict) -> tuple[str, str, str, bool]:
+    return verdict.indication.value, verdict.sub_indication, verdict.reason, verdict.acceptable
