@@ -83,7 +83,8 @@ class Rejudging:
         known = [(one, received[place]) for one in due if (place := (one.facility, one.submission)) in received]
         outcomes = await asyncio.to_thread(read_all, [incoming for _, incoming in known], self._formats)
         cases: list[tuple[Due, Case]] = []
-        settled: list[Judgement] = []
+        # What is not there any more is due no longer.
+        settled = [Judgement(one, now, None, None) for one in due if (one.facility, one.submission) not in received]
         for (one, incoming), read in zip(known, outcomes, strict=True):
             if isinstance(read, ParsedDocument):
                 # The receipt proves that the signatures existed when the document came in.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -14,7 +15,7 @@ from services.records.convert.evidence import verdict_messages
 from services.records.convert.intake import record_message
 from services.records.errors import SubmissionNotFound
 from services.records.formats.xml130 import Xml130Format
-from services.records.model import Accepted, Verdict
+from services.records.model import Accepted, Incoming, Verdict
 from services.records.proof import MOST_ATTEMPTS, Compromise, Occasion, next_look
 from services.records.service.verdicts import BATCH, Rejudging, VerdictService
 from tests.fakes.records_memory import MemoryStore
@@ -180,3 +181,16 @@ def test_when_to_look_again() -> None:
 async def test_an_unknown_submission_has_no_verdicts(bench: Bench) -> None:
     with pytest.raises(SubmissionNotFound):
         await VerdictService(bench.store).list(FACILITY, uuid7())
+
+
+async def test_what_is_not_there_any_more_is_due_no_longer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.keep(LATER)
+    bench.clock.advance(HOUR)
+
+    async def nothing(_: object) -> dict[tuple[str, UUID], Incoming]:
+        return {}
+
+    monkeypatch.setattr(bench.store, "received", nothing)
+    assert await bench.job.once() == 1
+    bench.clock.advance(365 * DAY)
+    assert await bench.job.once() == 0
