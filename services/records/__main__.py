@@ -25,7 +25,8 @@ from opentelemetry import metrics
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
-from services.chassis.keyring import FileKeyring
+from services.chassis.keyring import open_keyring
+from services.chassis.keyring.rotation import rotation_command
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.outbox import Relay
@@ -89,7 +90,7 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
     telemetry = await life.enter(Telemetry(settings.telemetry, "records"))
     instruments = Instruments(metrics.get_meter("lienthong"))
     database = await life.enter(Database(settings.database))
-    store = PostgresStore(database, FileKeyring(settings.keyring))
+    store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
 
     formats: dict[str, DocumentFormat] = {one.name: one for one in (Xml130Format(),)}
     bounds = settings.intake
@@ -170,4 +171,5 @@ def _promise_signer(settings: Settings) -> NoteSigner:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("records", Settings, compose, MIGRATIONS, sys.argv[1:]))
+    commands = {"rotate-keys": rotation_command("records")}
+    raise SystemExit(run("records", Settings, compose, MIGRATIONS, sys.argv[1:], commands))

@@ -15,6 +15,7 @@ from uuid import UUID
 from services.chassis import log
 from services.chassis.clock import Clock
 from services.chassis.errors import PeerRefused, Unavailable
+from services.chassis.keyring import DataErased
 from services.chassis.outbox import DONE, Dead, Message, Outcome, Retry
 from services.records import telemetry
 from services.records.model import StateChange, SubmissionState, Topic
@@ -174,7 +175,10 @@ class InsurerRelay:
 
     async def _deliver(self, event: dict[str, Any]) -> Outcome:
         facility, id = event["facility"], UUID(event["submission"])
-        stored = await self._store.original(facility, id)
+        try:
+            stored = await self._store.original(facility, id)
+        except DataErased as error:
+            return Dead(error.reason)
         if stored is None:
             return Dead("DOCUMENT_GONE")
         try:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
 from services.chassis.outbox import outbox_table
 
@@ -30,6 +31,7 @@ METADATA = MetaData(naming_convention=NAMING)
 TIME = DateTime(timezone=True)
 
 outbox = outbox_table(METADATA)
+person_key = person_key_table(METADATA)
 
 facility_counter = Table(
     "facility_counter",
@@ -95,6 +97,8 @@ document_body = Table(
     METADATA,
     Column("facility_id", String(5), primary_key=True),
     Column("id", UUID, primary_key=True),
+    # Under whose key it is sealed.
+    Column("person_id", UUID, nullable=False),
     # The exact bytes, zstd, then sealed.
     Column("content_sealed", LargeBinary, nullable=False),
     # Detached signatures, framed, zstd, sealed; none for an enveloped signature.

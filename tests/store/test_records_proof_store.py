@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import FileKeyring
@@ -42,7 +43,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     settings = request.getfixturevalue("database_for")("records")
     keyring: Path = request.getfixturevalue("keyring_file")
     async with Database(settings) as database:
-        yield PostgresStore(database, FileKeyring(keyring))
+        yield PostgresStore(database, FileKeyring(keyring), system_clock)
 
 
 def due_at(at: datetime) -> Verdict:

@@ -45,9 +45,10 @@ TABLE = "person_key"
 _FIND = (
     "SELECT person_id, version, root_version, wrapped FROM person_key WHERE person_id = ANY(CAST(:persons AS uuid[]))"
 )
-# What is there, and what is added where there is no living version. A key that another transaction adds meanwhile is in neither part.
+# What is there, locked against destruction until the transaction ends, and what is added where there is no living version. A key that
+# another transaction adds meanwhile is in neither part.
 _FIND_OR_ADD = text(
-    f"WITH known AS ({_FIND}), fresh AS ("  # noqa: S608 - constants
+    f"WITH known AS ({_FIND} FOR SHARE), fresh AS ("  # noqa: S608 - constants
     " INSERT INTO person_key (person_id, version, root_version, wrapped, created_at)"
     " SELECT person_id, version, :root_version, wrapped, :at FROM unnest("
     " CAST(:new_persons AS uuid[]), CAST(:new_versions AS smallint[]), CAST(:new_keys AS bytea[])) AS new (person_id, version, wrapped)"

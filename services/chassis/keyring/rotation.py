@@ -23,7 +23,7 @@ BATCH = 500
 # Older versions only; an index leads there, so what is done is never looked at again and a run that died goes on where it was.
 _OLD = text(
     "SELECT person_id, version, root_version, wrapped FROM person_key WHERE root_version < :current AND wrapped IS NOT NULL"
-    " ORDER BY root_version, person_id LIMIT :limit FOR UPDATE SKIP LOCKED"
+    " ORDER BY root_version, person_id LIMIT :limit FOR UPDATE"
 )
 _NEW = text(
     "UPDATE person_key SET wrapped = new.wrapped, root_version = :current"

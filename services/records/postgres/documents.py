@@ -11,6 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+from services.chassis.keyring import PersonKeys
+from services.chassis.keyring.persons import KeysOf
 from services.records.formats.document import ContentKind
 from services.records.model import DocumentEntry, Selection, Span, readable_kinds
 from services.records.postgres.vault import Vault
@@ -43,6 +45,7 @@ class DocumentTables:
     """The part of the store that gives documents out."""
 
     _database: Database
+    _keys: PersonKeys
     _vault: Vault
 
     async def document(self, id: UUID) -> DocumentEntry | None:
@@ -71,10 +74,17 @@ class DocumentTables:
     async def health_book(self, selection: Selection) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
         """Entries with their permitted parts."""
         found = []
-        for row in await self._select(_HEALTH_BOOK, selection):
+        values = _values(selection)
+
+        async def work(connection: AsyncConnection) -> tuple[list[Any], KeysOf]:
+            rows = list(await connection.execute(_HEALTH_BOOK, values))
+            return rows, await self._keys.find(connection, [selection.person] if rows else [])
+
+        rows, keys = await self._database.read(work)
+        for row in rows:
             entry = _entry(row)
             kinds = readable_kinds(entry, selection.permissions)
-            found.append((entry, self._vault.open_parts(row.parts, kinds, entry.id)))
+            found.append((entry, self._vault.open_parts(keys[selection.person], row.parts, kinds, entry.id)))
         return found
 
     async def _select(self, statement: Any, selection: Selection) -> list[Any]:

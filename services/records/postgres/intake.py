@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+from services.chassis.keyring import Keyring, PersonKey, PersonKeys
 from services.chassis.outbox import Message, enqueue
 from services.records.convert.signatures import encode_signature
 from services.records.model import Accepted, Finished, Incoming, Key, Known, Rejected, SubmissionState
@@ -39,9 +40,9 @@ _TAKEN = text(
     " AND s.rejection = ''"
 )
 _BODIES = text(
-    "INSERT INTO document_body (facility_id, id, content_sealed, signatures_sealed)"
-    " SELECT * FROM unnest(CAST(:facilities AS text[]), CAST(:ids AS uuid[]), CAST(:contents AS bytea[]),"
-    " CAST(:signatures AS bytea[]))"
+    "INSERT INTO document_body (facility_id, id, person_id, content_sealed, signatures_sealed)"
+    " SELECT * FROM unnest(CAST(:facilities AS text[]), CAST(:ids AS uuid[]), CAST(:persons AS uuid[]),"
+    " CAST(:contents AS bytea[]), CAST(:signatures AS bytea[]))"
 )
 _EVIDENCE = text(
     "INSERT INTO evidence (facility_id, submission_id, content_sealed, signatures_sealed)"
@@ -82,7 +83,7 @@ _SUBMISSIONS = text(
 
 @dataclass(frozen=True)
 class _Sealed:
-    """What of a batch is ready before the transaction begins."""
+    """What of a batch is sealed."""
 
     contents: list[bytes]
     signatures: list[bytes | None]
@@ -96,6 +97,8 @@ class IntakeTables(ProofTables):
     """The part of the store that takes documents in."""
 
     _database: Database
+    _keyring: Keyring
+    _keys: PersonKeys
     _vault: Vault
 
     async def known(self, documents: Sequence[Incoming]) -> Mapping[Key, Sequence[Known]]:
@@ -117,10 +120,12 @@ class IntakeTables(ProofTables):
 
     async def store(self, accepted: Sequence[Accepted], rejected: Sequence[Rejected], finish: Finish) -> list[Finished]:
         """Stores a batch in one transaction."""
-        sealed = await asyncio.to_thread(self._seal, accepted, rejected)
 
         async def work(connection: AsyncConnection) -> list[Finished]:
             finished: list[Finished] = []
+            # In this transaction, so that a key cannot be destroyed between sealing and storing.
+            keys = await self._keys.find_or_make(connection, {one.filing.person for one in accepted})
+            sealed = await asyncio.to_thread(self._seal, accepted, rejected, keys)
             if accepted:
                 await self._insert_contents(connection, accepted, sealed)
                 await self._insert_proof(connection, accepted)
@@ -134,18 +139,28 @@ class IntakeTables(ProofTables):
 
         return await self._database.write(work)
 
-    def _seal(self, accepted: Sequence[Accepted], rejected: Sequence[Rejected]) -> _Sealed:
-        vault = self._vault
-        parts = [(one.filing.person, one.id, cut(one.parsed)) for one in accepted]
+    def _seal(
+        self, accepted: Sequence[Accepted], rejected: Sequence[Rejected], keys: Mapping[UUID, PersonKey]
+    ) -> _Sealed:
+        """Accepted documents under the keys of their persons. Rejected ones belong to nobody that is known: what a forged or broken
+        document says of a person must not make a key for one, so they lie under the role's.
+        """
+        vault, own = self._vault, self._keyring
+        persons = [keys[one.filing.person] for one in accepted]
+        parts = [(key, one.id, cut(one.parsed)) for key, one in zip(persons, accepted, strict=True)]
         return _Sealed(
-            contents=[vault.seal(one.incoming.content, "document_body.content", one.id) for one in accepted],
-            signatures=[
-                vault.seal_signatures(_encoded(one.incoming), "document_body.signatures", one.id) for one in accepted
+            contents=[
+                vault.seal(key, one.incoming.content, "document_body.content", one.id)
+                for key, one in zip(persons, accepted, strict=True)
             ],
-            parts=[(person, id, vault.seal_parts(part, id)) for person, id, part in parts if part],
-            evidence=[vault.seal(one.incoming.content, "evidence.content", one.id) for one in rejected],
+            signatures=[
+                vault.seal_signatures(key, _encoded(one.incoming), "document_body.signatures", one.id)
+                for key, one in zip(persons, accepted, strict=True)
+            ],
+            parts=[(key.person, id, vault.seal_parts(key, part, id)) for key, id, part in parts if part],
+            evidence=[vault.seal(own, one.incoming.content, "evidence.content", one.id) for one in rejected],
             evidence_signatures=[
-                vault.seal_signatures(_encoded(one.incoming), "evidence.signatures", one.id) for one in rejected
+                vault.seal_signatures(own, _encoded(one.incoming), "evidence.signatures", one.id) for one in rejected
             ],
             refusals=[vault.compress(one.answer) for one in rejected],
         )
@@ -154,12 +169,13 @@ class IntakeTables(ProofTables):
         self, connection: AsyncConnection, accepted: Sequence[Accepted], sealed: _Sealed
     ) -> None:
         facilities, ids = [one.incoming.facility for one in accepted], [one.id for one in accepted]
-        bodies = {"facilities": facilities, "ids": ids, "contents": sealed.contents, "signatures": sealed.signatures}
-        await connection.execute(_BODIES, bodies)
+        persons = [one.filing.person for one in accepted]
+        bodies = {"facilities": facilities, "ids": ids, "persons": persons, "contents": sealed.contents}
+        await connection.execute(_BODIES, bodies | {"signatures": sealed.signatures})
         await connection.execute(
             _DOCUMENTS,
             {
-                "persons": [one.filing.person for one in accepted],
+                "persons": persons,
                 "ids": ids,
                 "facilities": facilities,
                 "formats": [one.parsed.format for one in accepted],
@@ -173,8 +189,8 @@ class IntakeTables(ProofTables):
             },
         )
         if sealed.parts:
-            persons, documents, parts = zip(*sealed.parts, strict=True)
-            rows = {"persons": list(persons), "ids": list(documents), "parts": list(parts)}
+            owners, documents, parts = zip(*sealed.parts, strict=True)
+            rows = {"persons": list(owners), "ids": list(documents), "parts": list(parts)}
             await connection.execute(_HEALTH_BOOK, rows)
 
     async def _number(self, connection: AsyncConnection, accepted: Sequence[Accepted]) -> list[int]:
@@ -210,7 +226,7 @@ class IntakeTables(ProofTables):
                 event.id,
                 event.topic.value,
                 str(document.id),
-                self._vault.seal(event.payload, "outbox.payload", event.id),
+                self._vault.seal(self._keyring, event.payload, "outbox.payload", event.id),
                 document.incoming.trace,
             )
             for document, done in zip(accepted, finished, strict=True)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+from services.chassis.keyring import PersonKey, PersonKeys
 from services.records.convert.signatures import decode_signature
 from services.records.model import StateChange, StoredContent, SubmissionRecord, SubmissionState
 from services.records.postgres.vault import Vault
@@ -39,7 +40,7 @@ _PAGE = text(
     " ORDER BY s.id DESC LIMIT :limit"
 )
 _ORIGINAL = text(
-    f"SELECT b.content_sealed, b.signatures_sealed, s.id, s.answer, {_STATE} AS state, p.tlog_proof, v.verdict"  # noqa: S608 - constants
+    f"SELECT b.person_id, b.content_sealed, b.signatures_sealed, s.id, s.answer, {_STATE} AS state, p.tlog_proof, v.verdict"  # noqa: S608 - constants
     " FROM document_body b JOIN submission s ON s.facility_id = b.facility_id AND s.id = b.id"
     f" LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id{_NEWEST}"
     " WHERE b.facility_id = :facility AND b.id = :id"
@@ -79,6 +80,7 @@ class ProgressTables:
     """The part of the store that follows submissions."""
 
     _database: Database
+    _keys: PersonKeys
     _vault: Vault
 
     async def submission(self, facility: str, id: UUID) -> SubmissionRecord | None:
@@ -115,22 +117,24 @@ class ProgressTables:
         return [self._record(row, None) for row in await self._database.read(work)]
 
     async def original(self, facility: str, id: UUID) -> StoredContent | None:
-        """The stored bytes with their proof."""
+        """The stored bytes with their proof. Raises DataErased."""
 
         async def work(connection: AsyncConnection) -> Any:
-            return (await connection.execute(_ORIGINAL, {"facility": facility, "id": id})).one_or_none()
+            row = (await connection.execute(_ORIGINAL, {"facility": facility, "id": id})).one_or_none()
+            return row and (row, (await self._keys.find(connection, [row.person_id]))[row.person_id])
 
-        row = await self._database.read(work)
-        if row is None:
+        found = await self._database.read(work)
+        if found is None:
             return None
+        row, key = found
         return StoredContent(
-            self._vault.open(row.content_sealed, "document_body.content", id),
-            self._signatures(row, id),
+            self._vault.open(key, row.content_sealed, "document_body.content", id),
+            self._signatures(key, row, id),
             self._record(row, row.tlog_proof),
         )
 
-    def _signatures(self, row: Any, id: UUID) -> tuple[DetachedSignature, ...]:
-        kept = self._vault.open_signatures(row.signatures_sealed, "document_body.signatures", id)
+    def _signatures(self, key: PersonKey, row: Any, id: UUID) -> tuple[DetachedSignature, ...]:
+        kept = self._vault.open_signatures(key, row.signatures_sealed, "document_body.signatures", id)
         return tuple(decode_signature(one) for one in kept)
 
     def _record(self, row: Any, proof: bytes | None, changes: tuple[StateChange, ...] = ()) -> SubmissionRecord:

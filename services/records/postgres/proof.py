@@ -11,6 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+from services.chassis.keyring import PersonKey, PersonKeys
+from services.chassis.keyring.persons import KeysOf
 from services.records.convert.signatures import decode_signature
 from services.records.model import Accepted, Incoming
 from services.records.postgres.vault import Vault
@@ -41,7 +43,7 @@ _TAKE = text(
 )
 _ASKED = " FROM unnest(CAST(:facilities AS text[]), CAST(:ids AS uuid[])) AS asked (facility_id, id)"
 _RECEIVED = text(
-    "SELECT s.facility_id, s.id, s.document_id, s.received_at, s.trace_id, d.format, b.content_sealed,"  # noqa: S608 - constants
+    "SELECT s.facility_id, s.id, s.document_id, s.received_at, s.trace_id, d.format, b.person_id, b.content_sealed,"  # noqa: S608 - constants
     f" b.signatures_sealed{_ASKED}"
     " JOIN submission s ON s.facility_id = asked.facility_id AND s.id = asked.id"
     " JOIN document_body b ON b.facility_id = s.facility_id AND b.id = s.id"
@@ -122,6 +124,7 @@ class ProofTables:
     """The part of the store that keeps what was judged, signed and given out."""
 
     _database: Database
+    _keys: PersonKeys
     _vault: Vault
 
     async def verdicts(self, facility: str, id: UUID) -> Sequence[RecordedVerdict]:
@@ -145,20 +148,24 @@ class ProofTables:
         return [Due(row.facility_id, row.submission_id, Occasion(row.occasion), row.attempts) for row in rows]
 
     async def received(self, places: Sequence[tuple[str, UUID]]) -> Mapping[tuple[str, UUID], Incoming]:
-        """Submissions as they came in."""
+        """Submissions as they came in; those of erased persons are left out."""
 
-        async def work(connection: AsyncConnection) -> list[Any]:
-            return list(await connection.execute(_RECEIVED, _asked(places)))
+        async def work(connection: AsyncConnection) -> tuple[list[Any], KeysOf]:
+            rows = list(await connection.execute(_RECEIVED, _asked(places)))
+            return rows, await self._keys.find(connection, {row.person_id for row in rows})
 
-        return {(row.facility_id, row.id): self._incoming(row) for row in await self._database.read(work)}
+        rows, keys = await self._database.read(work)
+        return {
+            (row.facility_id, row.id): self._incoming(keys[row.person_id], row) for row in rows if row.person_id in keys
+        }
 
-    def _incoming(self, row: Any) -> Incoming:
-        signatures = self._vault.open_signatures(row.signatures_sealed, "document_body.signatures", row.id)
+    def _incoming(self, key: PersonKey, row: Any) -> Incoming:
+        signatures = self._vault.open_signatures(key, row.signatures_sealed, "document_body.signatures", row.id)
         return Incoming(
             facility=row.facility_id,
             document_id=row.document_id,
             format=row.format,
-            content=self._vault.open(row.content_sealed, "document_body.content", row.id),
+            content=self._vault.open(key, row.content_sealed, "document_body.content", row.id),
             signatures=tuple(decode_signature(one) for one in signatures),
             received_at=row.received_at,
             trace_id=row.trace_id,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from services.chassis.clock import Clock
 from services.chassis.database import Database
-from services.chassis.keyring import Keyring
+from services.chassis.keyring import Keyring, PersonKeys
 from services.records.postgres.documents import DocumentTables
 from services.records.postgres.intake import IntakeTables
 from services.records.postgres.progress import ProgressTables
@@ -15,10 +16,12 @@ from services.records.postgres.vault import Vault
 class PostgresStore(IntakeTables, ProgressTables, DocumentTables):
     """The records database."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
-        self._vault = Vault(keyring)
+        self._keyring = keyring
+        self._keys = PersonKeys(keyring, "records", clock)
+        self._vault = Vault()
 
     def open_event(self, id: UUID, payload: bytes) -> bytes:
         """The payload of an outbox message, which lies there sealed."""
-        return self._vault.open(payload, "outbox.payload", id)
+        return self._vault.open(self._keyring, payload, "outbox.payload", id)

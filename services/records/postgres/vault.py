@@ -9,7 +9,7 @@ from uuid import UUID
 
 import zstandard
 
-from services.chassis.keyring import Keyring, open_sealed, seal, sealed_from_bytes
+from services.chassis.keyring import Wrapping, open_sealed, seal, sealed_from_bytes
 from services.records.formats.document import ContentKind
 
 # Same ratio as level 3 on these documents, a quarter cheaper (performance.md §4).
@@ -30,10 +30,11 @@ class _Threads(threading.local):
 
 
 class Vault:
-    """Seals and opens. CPU work: batches go through it in a worker thread."""
+    """Seals and opens with the key it is given: that of the person, or the role's for what belongs to none. CPU work: batches go through it in
+    a worker thread.
+    """
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
+    def __init__(self) -> None:
         self._threads = _Threads()
 
     def compress(self, content: bytes) -> bytes:
@@ -44,25 +45,25 @@ class Vault:
         """What `compress` took."""
         return self._threads.decompressor.decompress(content, max_output_size=_LARGEST)
 
-    def seal(self, content: bytes, place: str, id: UUID) -> bytes:
+    def seal(self, key: Wrapping, content: bytes, place: str, id: UUID) -> bytes:
         """One column; `place` is table and column, and with the id it is what the bytes are bound to."""
-        return seal(self._keyring, self.compress(content), _bound(place, id)).to_bytes()
+        return seal(key, self.compress(content), _bound(place, id)).to_bytes()
 
-    def open(self, sealed: bytes, place: str, id: UUID) -> bytes:
+    def open(self, key: Wrapping, sealed: bytes, place: str, id: UUID) -> bytes:
         """What `seal` took; SealBroken when it was altered or moved."""
-        return self.decompress(open_sealed(self._keyring, sealed_from_bytes(sealed), _bound(place, id)))
+        return self.decompress(open_sealed(key, sealed_from_bytes(sealed), _bound(place, id)))
 
-    def seal_signatures(self, signatures: Sequence[bytes], place: str, id: UUID) -> bytes | None:
+    def seal_signatures(self, key: Wrapping, signatures: Sequence[bytes], place: str, id: UUID) -> bytes | None:
         """Detached signatures in one column; None for none."""
         if not signatures:
             return None
-        return self.seal(b"".join(struct.pack(">I", len(one)) + one for one in signatures), place, id)
+        return self.seal(key, b"".join(struct.pack(">I", len(one)) + one for one in signatures), place, id)
 
-    def open_signatures(self, sealed: bytes | None, place: str, id: UUID) -> tuple[bytes, ...]:
+    def open_signatures(self, key: Wrapping, sealed: bytes | None, place: str, id: UUID) -> tuple[bytes, ...]:
         """What `seal_signatures` took."""
         if sealed is None:
             return ()
-        framed, at = self.open(sealed, place, id), 0
+        framed, at = self.open(key, sealed, place, id), 0
         found: list[bytes] = []
         while at < len(framed):
             (length,) = struct.unpack_from(">I", framed, at)
@@ -70,15 +71,17 @@ class Vault:
             at += 4 + length
         return tuple(found)
 
-    def seal_parts(self, parts: Mapping[ContentKind, bytes], id: UUID) -> bytes:
+    def seal_parts(self, key: Wrapping, parts: Mapping[ContentKind, bytes], id: UUID) -> bytes:
         """Health-book parts in one column, each sealed by itself: number of the kind (u8), length (u32), sealed bytes."""
         framed = b""
         for kind, part in parts.items():
-            sealed = self.seal(part, f"health_book.{kind.value}", id)
+            sealed = self.seal(key, part, f"health_book.{kind.value}", id)
             framed += struct.pack(">BI", _KIND_NUMBERS[kind], len(sealed)) + sealed
         return framed
 
-    def open_parts(self, framed: bytes, kinds: frozenset[ContentKind], id: UUID) -> dict[ContentKind, bytes]:
+    def open_parts(
+        self, key: Wrapping, framed: bytes, kinds: frozenset[ContentKind], id: UUID
+    ) -> dict[ContentKind, bytes]:
         """Those parts whose kind is asked for; the others stay sealed."""
         parts: dict[ContentKind, bytes] = {}
         at = 0
@@ -87,7 +90,7 @@ class Vault:
             at += 5
             kind = _KINDS[number]
             if kind in kinds:
-                parts[kind] = self.open(framed[at : at + length], f"health_book.{kind.value}", id)
+                parts[kind] = self.open(key, framed[at : at + length], f"health_book.{kind.value}", id)
             at += length
         return parts
 
