@@ -89,6 +89,16 @@ def create_person_key(op: Operations) -> None:
     grant(op, "SELECT, INSERT, UPDATE", TABLE)
 
 
+class DataErased(DomainError):
+    """The key of the person was destroyed: what was sealed under it cannot be read by anybody."""
+
+    kind = Kind.NOT_FOUND
+    reason = "DATA_ERASED"
+
+    def __init__(self) -> None:
+        super().__init__("the data were erased")
+
+
 @dataclass(frozen=True, repr=False)
 class PersonKey:
     """The key of one person: `Wrapping` for data keys. Wraps by the newest version, opens by every living one."""
@@ -105,7 +115,9 @@ class PersonKey:
         )
 
     def unwrap(self, wrapped: WrappedKey, aad: bytes) -> bytes:
-        """The data key; SealBroken when it does not open or the version was destroyed."""
+        """The data key; DataErased when that version of the key was destroyed, SealBroken when it does not open for another reason."""
+        if wrapped.version not in self.versions and 0 < wrapped.version < self.current:
+            raise DataErased
         try:
             kek = self.versions[wrapped.version]
             bound = self._bound(aad, wrapped.version)
@@ -118,16 +130,6 @@ class PersonKey:
 
     def __repr__(self) -> str:
         return "PersonKey(...)"
-
-
-class DataErased(DomainError):
-    """The key of the person was destroyed: what was sealed under it cannot be read by anybody."""
-
-    kind = Kind.NOT_FOUND
-    reason = "DATA_ERASED"
-
-    def __init__(self) -> None:
-        super().__init__("the data were erased")
 
 
 class KeysOf(dict[UUID, PersonKey]):

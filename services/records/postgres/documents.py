@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
-from services.chassis.keyring import PersonKeys
+from services.chassis.keyring import DataErased, PersonKeys
 from services.chassis.keyring.persons import KeysOf
 from services.records.formats.document import ContentKind
 from services.records.model import DocumentEntry, Selection, Span, readable_kinds
@@ -84,7 +85,10 @@ class DocumentTables:
         for row in rows:
             entry = _entry(row)
             kinds = readable_kinds(entry, selection.permissions)
-            found.append((entry, self._vault.open_parts(keys[selection.person], row.parts, kinds, entry.id)))
+            key = keys[selection.person]
+            # Erased parts are gone; what came in later, under a new key, is not.
+            with suppress(DataErased):
+                found.append((entry, self._vault.open_parts(key, row.parts, kinds, entry.id)))
         return found
 
     async def _select(self, statement: Any, selection: Selection) -> list[Any]:

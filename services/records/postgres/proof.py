@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
-from services.chassis.keyring import PersonKey, PersonKeys
+from services.chassis.keyring import DataErased, PersonKey, PersonKeys
 from services.chassis.keyring.persons import KeysOf
 from services.records.convert.signatures import decode_signature
 from services.records.model import Accepted, Incoming
@@ -155,9 +156,11 @@ class ProofTables:
             return rows, await self._keys.find(connection, {row.person_id for row in rows})
 
         rows, keys = await self._database.read(work)
-        return {
-            (row.facility_id, row.id): self._incoming(keys[row.person_id], row) for row in rows if row.person_id in keys
-        }
+        received = {}
+        for row in rows:
+            with suppress(DataErased):
+                received[row.facility_id, row.id] = self._incoming(keys[row.person_id], row)
+        return received
 
     def _incoming(self, key: PersonKey, row: Any) -> Incoming:
         signatures = self._vault.open_signatures(key, row.signatures_sealed, "document_body.signatures", row.id)

@@ -112,7 +112,7 @@ async def test_a_destroyed_key_opens_nothing_and_new_data_get_a_new_one(database
         _ = (await find(database, counted.keys, person))[person]
     fresh = (await make(database, counted.keys, person))[person]
     assert fresh.current == 2
-    with pytest.raises(SealBroken):
+    with pytest.raises(DataErased):
         open_sealed(fresh, old, AAD)
     assert open_sealed(fresh, seal(fresh, b"new", AAD), AAD) == b"new"
     assert open_sealed((await find(database, counted.keys, neighbour))[neighbour], kept, AAD) == b"kept"
