@@ -8,6 +8,8 @@ import sys
 import venv
 from pathlib import Path
 
+from lienthong.client.tlog.note import ED25519, VerifierKey
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -55,7 +57,7 @@ def test_the_public_wheel_stands_alone(tmp_path: Path) -> None:
         "--disable-pip-version-check",
         "-c",
         str(pins),
-        f"{wheel}[agent]",
+        f"{wheel}[agent,witness]",
     ]
     subprocess.run(install, check=True, capture_output=True)
     said = subprocess.run(
@@ -63,5 +65,21 @@ def test_the_public_wheel_stands_alone(tmp_path: Path) -> None:
     )
     for command in ("sign", "submit", "status", "receipt", "person", "records"):
         assert command in said.stdout
+    config = tmp_path / "witness.toml"
+    key = VerifierKey("log.example/2026", ED25519, bytes(32)).encode()
+    config.write_text(
+        f'name = "witness.example/w1"\nkey = "w.pem"\ndatabase = "w.sqlite3"\nlisten = "127.0.0.1:1"\nlogs = ["{key}"]\n'
+    )
+    for command, expected in (("init", "witness witness.example/w1 "), ("show", "log.example/2026 nothing cosigned")):
+        shown = subprocess.run(
+            [str(alone / "bin/lienthong-witness"), command, str(config)],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert shown.stdout.startswith(expected)
+    served = subprocess.run([str(python), "-c", "import lienthong.witness.server"], cwd=tmp_path, check=False)
+    assert served.returncode == 0
     ours = subprocess.run([str(python), "-c", "import services"], capture_output=True, cwd=tmp_path, check=False)
     assert ours.returncode != 0

@@ -51,6 +51,8 @@ def test_watching_the_log_as_a_facility(stack: LocalStack, folder: Path) -> None
     done(agent(stack, "log", "checkpoint", "--out", str(new)))
     assert "consistent: " in done(agent(stack, "log", "consistent", str(new), str(old)))
     assert "witnesses    witness.lienthong.vn/" in done(agent(stack, "receipt", "verify", str(second)))
+    assert "renewed" in done(agent(stack, "receipt", "renew", str(second)))
+    assert "LOGGED" in done(agent(stack, "receipt", "verify", str(second)))
     watch = ("log", "monitor", "--state", str(folder / "monitor.db"), "--receipts", str(receipts))
     assert "followed " in done(agent(stack, *watch))
     # A receipt that was tampered with is named, and the exit code says so.

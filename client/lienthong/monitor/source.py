@@ -45,3 +45,8 @@ class GrpcLog:
         """ListEntries."""
         request = log_service_pb2.ListEntriesRequest(start_index=start, page_size=limit)
         return list((await self._stub.ListEntries(request, timeout=_SECONDS)).entries)
+
+    async def inclusion(self, index: int, size: int) -> Sequence[bytes]:
+        """GetInclusionProof."""
+        request = log_service_pb2.GetInclusionProofRequest(leaf_index=index, tree_size=size)
+        return list((await self._stub.GetInclusionProof(request, timeout=_SECONDS)).path)

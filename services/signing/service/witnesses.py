@@ -76,9 +76,10 @@ class WitnessService:
         found = await asyncio.gather(*(self._ask(name, newest, states[name], failures) for name in due))
         cosigned = [cosignature for cosignature in found if cosignature is not None]
         witnessed = newest.witnessed or self._quorum(newest, cosigned)
-        if cosigned:
-            at = self._clock() if witnessed and not newest.witnessed else None
-            await self._checkpoints.cosign(newest.size, cosigned, at)
+        now_witnessed = witnessed and not newest.witnessed
+        if cosigned or now_witnessed:
+            # Another process may have brought the cosignatures that make up the quorum together with ours.
+            await self._checkpoints.cosign(newest.size, cosigned, self._clock() if now_witnessed else None)
         since = None if witnessed else await self._checkpoints.unwitnessed_since()
         return WitnessRound(newest.size, witnessed, since, failures)
 

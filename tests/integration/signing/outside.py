@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from cryptography import x509
@@ -33,6 +34,7 @@ class LocalWitness:
         self.name = name
         self.cosigner = Cosigner(f"witness.example/{name}", Ed25519PrivateKey.generate())
         self.address = ports.reserve()
+        self.middlewares: list[Any] = []
         self.store_path = folder / f"{name}.sqlite3"
         self._log = log
         self._runner: web.AppRunner | None = None
@@ -44,7 +46,9 @@ class LocalWitness:
         self._store = WitnessStore(self.store_path)
         logs = {self._log.name: [self._log]}
         witness = Witness(self.cosigner, logs, self._store, lambda: datetime.now(UTC))
-        self._runner = await listen(application(witness, self._worker), self.address)
+        app = application(witness, self._worker)
+        app.middlewares.extend(self.middlewares)
+        self._runner = await listen(app, self.address)
 
     async def stop(self) -> None:
         if self._runner is not None and self._store is not None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from aiohttp import web
+from lienthong.client.tlog.receipt import ReceiptWitnessMissing, verify_receipt
 from lienthong.monitor.monitor import Monitor
+from lienthong.monitor.renewal import renewed
 from lienthong.monitor.source import GrpcLog
 from lienthong.monitor.state import MonitorState
 from sqlalchemy.engine import make_url
 
-from tests.integration.signing.witnessed import Log, Start, entry, until
+from tests.integration.signing.witnessed import DOCUMENT, Log, Start, entry, until
 
 Check = Callable[[Log], Awaitable[list[str]]]
 
@@ -98,3 +102,42 @@ async def test_a_log_that_was_set_back(start_log: Start, check: Check) -> None:
     await log.published(6, witnessed=False)
     alarms = await check(log)
     assert alarms == ["CONSISTENCY_BROKEN: from 5 to 6"]
+
+
+async def test_a_receipt_of_an_outage_is_renewed_once_the_witnesses_are_back(start_log: Start) -> None:
+    log = await start_log(down=3, patience=timedelta(milliseconds=1))
+    await log.append(3)
+    receipt = log.receipt(1, await until(lambda: log.proof(1)))
+    with pytest.raises(ReceiptWitnessMissing):
+        verify_receipt(receipt, log.policy, document=DOCUMENT)
+    async with log.running.as_facility() as channel:
+        source = GrpcLog(channel)
+        assert await renewed(receipt, source, log.policy) is None
+        for witness in log.witnesses[:2]:
+            await witness.start()
+        await log.published(3, witnessed=True)
+        again = await renewed(receipt, source, log.policy)
+    assert again is not None
+    assert len(verify_receipt(again, log.policy, document=DOCUMENT).witnesses) == 2
+    assert (again.entry, again.promise, again.salt) == (receipt.entry, receipt.promise, receipt.salt)
+
+
+async def test_a_witness_whose_answer_was_lost_signs_again(start_log: Start) -> None:
+    """It put the checkpoint on disk, and the log never heard of it."""
+    log = await start_log(down=2)
+    lost: list[bytes] = []
+    witness = log.witnesses[0]
+
+    async def lose(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+        answer = await handler(request)
+        if answer.status == 200 and len(lost) < 2:
+            lost.append(await request.read())
+            raise ConnectionResetError
+        return answer
+
+    witness.middlewares = [web.middleware(lose)]
+    await witness.start()
+    await log.append(2)
+    await log.published(2, witnessed=True)
+    assert len(lost) == 2
+    assert witness.seen() == 2

@@ -11,8 +11,12 @@ import grpc
 from lienthong.agent.commands.submit import receipt_of
 from lienthong.agent.session import CALL_SECONDS, Session, call
 from lienthong.agent.spool import Spool
+from lienthong.client.tlog.note import NoteError
 from lienthong.client.tlog.policy import PolicyInvalid, load_policy
+from lienthong.client.tlog.proof import ProofMalformed
 from lienthong.client.tlog.receipt import Receipt, ReceiptError, verify_receipt
+from lienthong.monitor.renewal import renewed
+from lienthong.monitor.source import GrpcLog
 from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc
 
 _POLL_SECONDS = 0.5
@@ -82,3 +86,45 @@ def verify(session: Session, file: Path, document: Path | None, policy: Path | N
     except PolicyInvalid as error:
         raise click.ClickException(f"POLICY_INVALID: {error}") from error
     click.echo(str(report))
+
+
+@receipt.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Trust file; else that of the profile.",
+)
+@click.option("--wait", type=float, default=10.0, show_default=True, help="Seconds to wait for the quorum.")
+@click.pass_obj
+def renew(session: Session, file: Path, policy: Path | None, wait: float) -> None:
+    """Gives the receipt in FILE a proof under the newest checkpoint that has the quorum of witnesses."""
+    try:
+        trust = load_policy((policy or session.profile.policy).read_text("utf-8"))
+        old = Receipt.from_json(file.read_text("utf-8"))
+    except ReceiptError as error:
+        raise click.ClickException(f"{error.reason}: {error}") from error
+    except PolicyInvalid as error:
+        raise click.ClickException(f"POLICY_INVALID: {error}") from error
+
+    async def work(channel: grpc.aio.Channel) -> Receipt:
+        loop, log = asyncio.get_running_loop(), GrpcLog(channel)
+        end = loop.time() + wait
+        while True:
+            try:
+                found = await renewed(old, log, trust)
+            except ReceiptError as error:
+                raise click.ClickException(f"{error.reason}: {error}") from error
+            except (NoteError, ProofMalformed) as error:
+                raise click.ClickException(f"CHECKPOINT_INVALID: {error}") from error
+            if found is not None:
+                return found
+            if loop.time() >= end:
+                raise click.ClickException("WITNESS_QUORUM_MISSING: no checkpoint with the quorum covers the entry yet")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    found = call(session, work)
+    temporary = file.with_suffix(".part")
+    temporary.write_text(found.to_json(), "utf-8")
+    temporary.replace(file)
+    click.echo(f"{file}  renewed")
