@@ -10,20 +10,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lienthong.agent.signing import Pkcs12Signer
 from lienthong.agent.signing.xmldsig import sign_envelope
 from lxml import etree
 
-from deploy.local.pki import Pki, signing_key
+from deploy.local.pki import Pki
 from services.signing.formats.facts import Finding, SignatureScope
 from services.signing.formats.xmldsig import DEEPEST_ELEMENT, LARGEST_DOCUMENT, verify_xmldsig
+from tests.unit.signing.formats.conftest import Identity
 
 DATA = Path(__file__).parent / "data"
 DS = "http://www.w3.org/2000/09/xmldsig#"
@@ -392,18 +391,38 @@ def test_consumers_read_the_canonical_bytes(signers: Mapping[str, Pkcs12Signer])
     assert etree.fromstring(covered).findtext("THONGTINDONVI/MACSKCB") == "01001"
 
 
-@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
-@pytest.mark.parametrize("kind", ["rsa", "pss", "p256", "p384"])
-def test_every_listed_algorithm(kind: str, digest: str, pki: Pki, signed: bytes) -> None:
-    """Signs by hand what the agent does not: other digests, PSS, P-384."""
-    key = signing_key("rsa" if kind == "pss" else kind)
-    certificate = pki.signing_authority.issue("x", key, [(x509.SubjectAlternativeName([x509.DNSName("x")]), False)])
-    hash_ = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[digest]
-    method = {
-        "rsa": f"{MORE}rsa-{digest}",
-        "pss": f"http://www.w3.org/2007/05/xmldsig-more#{digest}-rsa-MGF1",
-    }.get(kind, f"{MORE}ecdsa-{digest}")
-    document = put(MORE + "rsa-sha256", method)(signed)
+HASHES: Mapping[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+    "sha3-256": hashes.SHA3_256(),
+    "sha3-384": hashes.SHA3_384(),
+    "sha3-512": hashes.SHA3_512(),
+}
+ALGORITHMS = [
+    *[(kind, digest) for kind in ("pss", "p256", "p384", "p521") for digest in HASHES],
+    *[("rsa", digest) for digest in HASHES if "sha3-" not in digest],
+    ("ed25519", "sha512"),
+]
+
+
+def method_of(kind: str, digest: str) -> str:
+    """Name of a signature algorithm (RFC 9231)."""
+    if kind == "ed25519":
+        return "http://www.w3.org/2021/04/xmldsig-more#eddsa-ed25519"
+    if kind == "pss":
+        return f"http://www.w3.org/2007/05/xmldsig-more#{digest}-rsa-MGF1"
+    if kind != "rsa" and "sha3-" in digest:
+        return f"http://www.w3.org/2021/04/xmldsig-more#ecdsa-{digest}"
+    return f"{MORE}{'rsa' if kind == 'rsa' else 'ecdsa'}-{digest}"
+
+
+@pytest.mark.parametrize(("kind", "digest"), ALGORITHMS)
+def test_every_listed_algorithm(kind: str, digest: str, identities: Mapping[str, Identity], signed: bytes) -> None:
+    """Signs by hand what the agent does not: other digests, PSS, other curves."""
+    identity = identities["rsa" if kind == "pss" else kind]
+    key, hash_ = identity.key, HASHES[digest]
+    document = put(MORE + "rsa-sha256", method_of(kind, digest))(signed)
     root = etree.fromstring(document)
     information = root.find(f".//{{{DS}}}SignedInfo")
     assert information is not None
@@ -411,14 +430,32 @@ def test_every_listed_algorithm(kind: str, digest: str, pki: Pki, signed: bytes)
     if isinstance(key, rsa.RSAPrivateKey):
         scheme = padding.PSS(padding.MGF1(hash_), hash_.digest_size) if kind == "pss" else padding.PKCS1v15()
         value = key.sign(lines, scheme, hash_)
-    else:
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
         width = (key.curve.key_size + 7) // 8
         r, s = decode_dss_signature(key.sign(lines, ec.ECDSA(hash_)))
         value = r.to_bytes(width, "big") + s.to_bytes(width, "big")
+    else:
+        value = key.sign(lines)
     document = replaced("SignatureValue", value)(document)
-    document = replaced("X509Certificate", certificate.public_bytes(Encoding.DER))(document)
+    document = replaced("X509Certificate", identity.der)(document)
     expected = {"rsa": "rsa-pkcs1v15", "pss": "rsa-pss"}.get(kind, f"ecdsa-{kind}")
-    assert verify_xmldsig(document).algorithm == f"{expected}-{digest}"
+    facts = verify_xmldsig(document)
+    assert facts.algorithm == (kind if kind == "ed25519" else f"{expected}-{digest}")
+    assert refused(flip("SignatureValue", 20)(document)) == (S, "SIGNATURE_VALUE_WRONG")
+
+
+@pytest.mark.parametrize("digest", [name for name in HASHES if name != "sha256"])
+def test_every_listed_digest(digest: str, signed: bytes) -> None:
+    """The digest of the content is right, so the signature value is what does not hold."""
+    names = {
+        "sha384": MORE + "sha384",
+        "sha512": "http://www.w3.org/2001/04/xmlenc#sha512",
+    }
+    name = names.get(digest, f"http://www.w3.org/2007/05/xmldsig-more#{digest}")
+    bare = signed.replace(signature_of(signed), b"")
+    hasher = hashlib.new(digest.replace("-", "_"), etree.tostring(etree.fromstring(bare), method="c14n"))
+    changed = put("http://www.w3.org/2001/04/xmlenc#sha256", name)(replaced("DigestValue", hasher.digest())(signed))
+    assert refused(changed) == (S, "SIGNATURE_VALUE_WRONG")
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
