@@ -50,7 +50,8 @@ class Path:
     signer.
 
     All certificates of the path are valid, and all its authorities trusted, from `starts_at` to `ends_at` (UTC).
-    `certificates` are those of the fingerprints.
+    `certificates` are those of the fingerprints, `serials` their serial numbers in hex; `algorithms` are those that the
+    path relies on. All that is worked out once for a path, since paths are cached.
     """
 
     fingerprints: tuple[str, ...]
@@ -58,6 +59,9 @@ class Path:
     starts_at: datetime
     ends_at: datetime
     certificates: tuple[x509.Certificate, ...] = ()
+    serials: tuple[str, ...] = ()
+    algorithms: tuple[UsedAlgorithm, ...] = ()
+    encoded: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,33 @@ def fingerprint(certificate: x509.Certificate) -> str:
 def encoded(certificate: x509.Certificate) -> bytes:
     """The certificate, DER."""
     return certificate.public_bytes(Encoding.DER)
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A signer's certificate with what is judged of it whenever it is met: fingerprint, bits of an RSA key, start of its validity (UTC), and
+    the finding on its algorithms and purpose, None when both are good."""
+
+    certificate: x509.Certificate
+    fingerprint: str
+    key_bits: int
+    starts_at: datetime
+    finding: Finding | None
+
+
+@lru_cache(maxsize=_CACHE)
+def signer(der: bytes) -> Signer:
+    """A signer from its certificate; raises Finding NO_SIGNING_CERTIFICATE_FOUND when the bytes are none."""
+    certificate = load(der)
+    finding: Finding | None = None
+    bits = 0
+    try:
+        check_algorithms(certificate)
+        check_purpose(certificate)
+        bits = key_size(certificate)
+    except Finding as found:
+        finding = found.again()
+    return Signer(certificate, fingerprint(certificate), bits, certificate.not_valid_before_utc, finding)
 
 
 @lru_cache(maxsize=_CACHE)
@@ -291,6 +322,9 @@ def _checked(chain: Sequence[x509.Certificate], at: datetime, sunsets: Mapping[s
         max(certificate.not_valid_before_utc for certificate in chain),
         min(ends),
         tuple(chain),
+        tuple(map(serial, chain)),
+        tuple(used_algorithms(chain)),
+        tuple(map(encoded, chain)),
     )
 
 
@@ -329,9 +363,12 @@ class PathCache:
         at: datetime,
         version: int,
         sunsets: Mapping[str, datetime] | None = None,
+        name: str = "",
     ) -> Path:
-        """As `find_path`; only paths that were found are kept, and used only while all their certificates are valid."""
-        key = (fingerprint(signer), version, int(at.timestamp()) // 3600)
+        """As `find_path`, where `name` is the signer's fingerprint if it is known.
+
+        Only paths that were found are kept, and used only while all their certificates are valid."""
+        key = (name or fingerprint(signer), version, int(at.timestamp()) // 3600)
         known = self._known.get(key)
         if known is None or not known.starts_at <= at <= known.ends_at:
             known = find_path(signer, roots, intermediates, at, sunsets)

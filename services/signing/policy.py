@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,13 @@ class SignaturePolicy:
     claimed_ahead: timedelta
     authority_revocation_required: bool
 
+    @cached_property
+    def _named(self) -> Mapping[str, Sequence[AlgorithmRule]]:
+        found: dict[str, list[AlgorithmRule]] = {}
+        for rule in self.algorithms:
+            found.setdefault(rule.name, []).append(rule)
+        return found
+
     def check_algorithm(self, name: str, key_bits: int, at: datetime, produced_after: datetime) -> None:
         """Whether an algorithm was acceptable at the best signature time; raises Finding.
 
@@ -75,14 +83,15 @@ class SignaturePolicy:
         it, material that is proven to be too young is told from material that may be old enough (ETSI EN 319 102-1
         §5.1.3, CRYPTO_CONSTRAINTS_FAILURE and CRYPTO_CONSTRAINTS_FAILURE_NO_POE).
         """
-        named = [rule for rule in self.algorithms if rule.name == name]
-        if not named:
+        named = self._named.get(name)
+        if named is None:
             raise _weak("ALGORITHM_UNKNOWN", f"the policy does not know {name}")
+        for rule in named:
+            if key_bits >= rule.least_key_bits and rule.start <= at and (rule.end is None or at < rule.end):
+                return
         strong = [rule for rule in named if key_bits >= rule.least_key_bits]
         if not strong:
             raise _weak("KEY_TOO_SMALL", f"the key is shorter than the policy asks for with {name}")
-        if any(rule.start <= at and (rule.end is None or at < rule.end) for rule in strong):
-            return
         ends = [rule.end for rule in strong if rule.end is not None and rule.start <= at]
         if ends and produced_after < max(ends):
             raise Finding(

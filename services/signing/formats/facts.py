@@ -61,6 +61,10 @@ class Finding(Exception):
         self.reason = reason
         self.text = text
 
+    def again(self) -> Finding:
+        """The same finding to raise anew; an exception that is raised twice keeps the frames of both."""
+        return Finding(self.sub_indication, self.reason, self.text)
+
 
 @dataclass(frozen=True)
 class SignatureFacts:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 
 from services.signing import certificates
-from services.signing.certificates import Path, PathCache
+from services.signing.certificates import Path, PathCache, Signer
 from services.signing.formats import Place
 from services.signing.formats.facts import Finding, SignatureFacts, SubIndication
 from services.signing.model import (
@@ -46,6 +47,7 @@ _FAILED = frozenset(
     }
 )
 _BLOCKS = tuple(BuildingBlock)
+_ALL_OK = tuple(Check(block, CheckState.OK) for block in BuildingBlock)
 _BLOCK_OF = {
     SubIndication.NO_SIGNATURE_FOUND: BuildingBlock.FORMAT_CHECKING,
     SubIndication.FORMAT_FAILURE: BuildingBlock.FORMAT_CHECKING,
@@ -133,23 +135,29 @@ class SignatureJudge:
         trust: Trust,
         now: datetime,
     ) -> None:
-        certificate = certificates.load(facts.signer_certificate_der)
-        report.fingerprint = certificates.fingerprint(certificate)
+        signer = certificates.signer(facts.signer_certificate_der)
+        report.fingerprint = signer.fingerprint
         registered = trust.snapshot.signers.get(report.fingerprint)
         report.signer = registered if registered and registered.facility == document.facility else None
         self._set_times(document, facts, report, trust, now)
         best_time = report.best_time or document.received_at
         report.block = BuildingBlock.CERTIFICATE_VALIDATION
-        certificates.check_algorithms(certificate)
-        certificates.check_purpose(certificate)
-        _check_validity(certificate, best_time, report)
+        if signer.finding is not None:
+            raise signer.finding.again()
+        _check_validity(signer, best_time, report)
         anchors = trust.signing
         path = report.path = self._paths.find(
-            certificate, anchors.roots, anchors.intermediates, best_time, trust.generation, anchors.sunsets
+            signer.certificate,
+            anchors.roots,
+            anchors.intermediates,
+            best_time,
+            trust.generation,
+            anchors.sunsets,
+            signer.fingerprint,
         )
         self._check_revocation(path, best_time, report, trust, now)
         report.block = BuildingBlock.ACCEPTANCE_VALIDATION
-        self._check_algorithms(facts, certificate, path, best_time)
+        self._check_algorithms(facts, signer, path, best_time)
         _check_registered(report, document, trust)
         _check_compromise(report.signer, best_time)
         _check_batch(document, facts)
@@ -179,7 +187,7 @@ class SignatureJudge:
         """Signer first, then the authorities above it, but not the root: trust in that is decided, not looked up."""
         for place, certificate in enumerate(path.certificates[:-1]):
             issuer = path.fingerprints[place + 1]
-            found = statements(trust.snapshot, trust.namesakes(issuer), certificates.serial(certificate))
+            found = statements(trust.snapshot, trust.namesakes(issuer), path.serials[place])
             result = decide(found, best_time, now, self._policy)
             if result.status is not None:
                 report.used.append(result.status)
@@ -197,13 +205,10 @@ class SignatureJudge:
             elif result.sub_indication:
                 raise Finding(SubIndication.REVOKED_CA_NO_POE, "ISSUER_REVOKED", "an issuer's certificate was revoked")
 
-    def _check_algorithms(
-        self, facts: SignatureFacts, certificate: x509.Certificate, path: Path, best_time: datetime
-    ) -> None:
-        starts = certificate.not_valid_before_utc
-        self._policy.check_algorithm(facts.algorithm, certificates.key_size(certificate), best_time, starts)
-        self._policy.check_algorithm(facts.digest_algorithm, 0, best_time, starts)
-        for used in certificates.used_algorithms(path.certificates):
+    def _check_algorithms(self, facts: SignatureFacts, signer: Signer, path: Path, best_time: datetime) -> None:
+        self._policy.check_algorithm(facts.algorithm, signer.key_bits, best_time, signer.starts_at)
+        self._policy.check_algorithm(facts.digest_algorithm, 0, best_time, signer.starts_at)
+        for used in path.algorithms:
             self._policy.check_algorithm(used.name, used.key_bits, best_time, used.produced_after)
 
     def _judged(
@@ -242,10 +247,10 @@ class SignatureJudge:
         return JudgedSignature(verdict, kept, tuple(report.questions) if _can_settle(finding) else ())
 
 
-def _check_validity(certificate: x509.Certificate, best_time: datetime, report: _Report) -> None:
+def _check_validity(signer: Signer, best_time: datetime, report: _Report) -> None:
     """A trusted time-stamp older than the certificate proves that the signature is not of its time; a receipt proves nothing more than
     that it is out of bounds."""
-    if best_time < certificate.not_valid_before_utc and report.source is TimeSource.TIMESTAMP:
+    if best_time < signer.starts_at and report.source is TimeSource.TIMESTAMP:
         raise Finding(
             SubIndication.NOT_YET_VALID, "CERTIFICATE_NOT_YET_VALID", "the time-stamp is older than the certificate"
         )
@@ -325,6 +330,8 @@ def _level(facts: SignatureFacts | None, report: _Report) -> SignatureLevel | No
 
 
 def _checks(finding: Finding | None, report: _Report) -> tuple[Check, ...]:
+    if finding is None and not report.warnings:
+        return _ALL_OK
     open_ = finding is not None and finding.sub_indication is SubIndication.TRY_LATER
     failed = BuildingBlock.CERTIFICATE_VALIDATION if open_ else _failed(finding, report)
     checks = []
@@ -344,11 +351,16 @@ def _failed(finding: Finding | None, report: _Report) -> BuildingBlock | None:
     return None if finding is None else _BLOCK_OF.get(finding.sub_indication, report.block)
 
 
-def _evidence(report: _Report) -> list[Evidence]:
+@lru_cache(maxsize=4096)
+def _certificates(encoded: tuple[bytes, ...]) -> tuple[Evidence, ...]:
+    """The certificates of a path as evidence; a path is one object for as long as it is cached, so they are hashed once."""
+    return tuple(Evidence.of(EvidenceKind.CERTIFICATE, one) for one in encoded)
+
+
+def _evidence(report: _Report) -> Sequence[Evidence]:
     """The certificates and tokens as bytes; lists and OCSP answers are kept when they arrive."""
-    chain = report.path.certificates if report.path else ()
-    kept = [Evidence.of(EvidenceKind.CERTIFICATE, certificates.encoded(one)) for one in chain]
-    return [*kept, *(one for judged in report.timestamps for one in judged.evidence)]
+    kept = _certificates(report.path.encoded) if report.path else ()
+    return (*kept, *(one for judged in report.timestamps for one in judged.evidence)) if report.timestamps else kept
 
 
 def _named(report: _Report) -> list[str]:

@@ -73,7 +73,7 @@ def judge_timestamp(
         return JudgedTimestamp(replace(refused, reason=error.reason))
     evidence = [
         Evidence.of(EvidenceKind.TIMESTAMP_TOKEN, token),
-        *(Evidence.of(EvidenceKind.CERTIFICATE, certificates.encoded(one)) for one in path.certificates),
+        *(Evidence.of(EvidenceKind.CERTIFICATE, one) for one in path.encoded),
     ]
     return JudgedTimestamp(replace(refused, at=at), evidence, [one.sha256 for one in used if one.sha256])
 
@@ -121,7 +121,7 @@ def _trusted(
         certificates.check_algorithms(authority)
         certificates.check_timestamping(authority)
         path = paths.find(authority, anchors.roots, anchors.intermediates, at, -trust.generation, anchors.sunsets)
-        for used in certificates.used_algorithms(path.certificates):
+        for used in path.algorithms:
             policy.check_algorithm(used.name, used.key_bits, at, used.produced_after)
     except Finding as finding:
         raise TimestampRefused(f"TIMESTAMP_{finding.reason}") from finding
@@ -142,9 +142,9 @@ def _unrevoked(
 ) -> Sequence[RevocationStatus]:
     """The revocation evidence used. A key that was compromised proves nothing at any time (RFC 3161 §4)."""
     used = []
-    for place, certificate in enumerate(path.certificates[:-1]):
+    for place in range(len(path.certificates) - 1):
         issuers = trust.namesakes(path.fingerprints[place + 1])
-        found = statements(trust.snapshot, issuers, certificates.serial(certificate))
+        found = statements(trust.snapshot, issuers, path.serials[place])
         if any(status.reason in _COMPROMISES for status in found):
             raise TimestampRefused("TIMESTAMP_AUTHORITY_COMPROMISED")
         result = decide(found, at, now, policy)
