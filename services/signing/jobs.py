@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.chassis import log
 from services.chassis.clock import Clock
@@ -17,7 +17,9 @@ from services.signing.service.verification.sources import RevocationService
 from services.signing.service.witnesses import WitnessRound, WitnessService
 from services.signing.telemetry import LogInstruments, TrustInstruments
 
-_STAMP_RETRY = timedelta(seconds=15)
+_STAMP_RETRY = timedelta(seconds=5)
+_STAMP_PATIENCE = timedelta(hours=4)
+"""How long time-stamps may fail before it is an error; X-Road stops taking messages then, we do not (trust.md §2.4)."""
 
 
 async def publish_checkpoints(
@@ -84,16 +86,22 @@ class WitnessJob:
         self._overdue = overdue
 
 
-async def stamp_checkpoints(service: StampService, interval: timedelta, instruments: LogInstruments) -> None:
-    """Time-stamps the newest checkpoint once an interval; sooner again after a failure."""
+async def stamp_checkpoints(
+    service: StampService, interval: timedelta, clock: Clock, instruments: LogInstruments
+) -> None:
+    """Time-stamps the newest checkpoint, at most once an interval; looks sooner again when there was nothing new, and after a failure."""
+    failing_since: datetime | None = None
     while True:
-        pause = interval
+        pause = min(interval, _STAMP_RETRY)
         try:
-            await service.stamp()
+            if await service.stamp() is not None:
+                pause, failing_since = interval, None
         except TimestampFailed as failed:
+            failing_since = failing_since or clock()
+            lasting = clock() - failing_since
             instruments.stamp_failures.add(1, {"reason": failed.reason})
-            log.event("timestamp_failed", level="warning", reason=failed.reason)
-            pause = min(interval, _STAMP_RETRY)
+            level = "error" if lasting > _STAMP_PATIENCE else "warning"
+            log.event("timestamp_failed", level=level, reason=failed.reason, seconds=round(lasting.total_seconds()))
         await asyncio.sleep(pause.total_seconds())
 
 

@@ -72,7 +72,9 @@ async def add_log(server: Server, settings: Settings, database: Database, life: 
         seconds = settings.stamp.timeout.total_seconds()
         http = await life.enter(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)))
         stamps = StampService(checkpoints, HttpTimestampAuthority(http, settings.stamp.url, roots))
-        server.job("stamp_checkpoints", partial(jobs.stamp_checkpoints, stamps, settings.stamp.interval, instruments))
+        server.job(
+            "stamp_checkpoints", partial(jobs.stamp_checkpoints, stamps, settings.stamp.interval, clock, instruments)
+        )
 
 
 def _signer(settings: Settings) -> NoteSigner:

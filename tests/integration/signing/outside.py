@@ -7,22 +7,20 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
 from lienthong.client.tlog.checkpoint import Cosigner
 from lienthong.client.tlog.note import VerifierKey
-from lienthong.witness.server import application
+from lienthong.witness.server import application as witness_application
 from lienthong.witness.store import WitnessStore
 from lienthong.witness.witness import Witness
 
-from deploy.local.pki import Authority
+from deploy.local.authorities import application
+from deploy.local.pki import Pki
 from deploy.local.ports import Ports
 from tests.fixtures.debian import openssl
 
@@ -46,7 +44,7 @@ class LocalWitness:
         self._store = WitnessStore(self.store_path)
         logs = {self._log.name: [self._log]}
         witness = Witness(self.cosigner, logs, self._store, lambda: datetime.now(UTC))
-        app = application(witness, self._worker)
+        app = witness_application(witness, self._worker)
         app.middlewares.extend(self.middlewares)
         self._runner = await listen(app, self.address)
 
@@ -83,47 +81,13 @@ def answering(path: str, answer: Callable[[web.Request], Awaitable[web.Response]
     return app
 
 
-_SETTINGS = """
-[tsa]
-default_tsa = ours
-[ours]
-serial = {folder}/serial
-crypto_device = builtin
-signer_cert = {folder}/tsa.pem
-certs = {folder}/tsa.pem
-signer_key = {folder}/tsa.key
-signer_digest = sha256
-default_policy = 1.3.6.1.4.1.99999.1
-digests = sha256, sha384, sha512
-accuracy = secs:1
-ess_cert_id_chain = no
-ess_cert_id_alg = sha256
-"""
-
-
 class OpensslTimestamps:
-    """A time-stamp authority under a root of its own."""
+    """The time-stamp authority of a local stack, under a root of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        root, key = Authority("Throw-away time-stamp root"), ec.generate_private_key(ec.SECP256R1())
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-        certificate = root.issue("Throw-away time-stamp authority", key, [(usage, True)])
-        self.roots = folder / "roots.pem"
-        self.roots.write_bytes(root.pem)
-        (folder / "tsa.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-        (folder / "tsa.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        (folder / "serial").write_text("01\n")
-        (folder / "tsa.cnf").write_text(_SETTINGS.format(folder=folder))
-
-    def application(self) -> web.Application:
-        return answering("/tsa", self._answer)
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        query = self.folder / "query.tsq"
-        query.write_bytes(await request.read())
-        reply = await run("ts", "-reply", "-config", str(self.folder / "tsa.cnf"), "-queryfile", str(query))
-        return web.Response(body=reply, content_type="application/timestamp-reply")
+        self.folder = Pki(folder / "authority").public_authorities()
+        self.roots = self.folder / "time-root.crt"
+        self.application = partial(application, self.folder)
 
     async def verifies(self, token: bytes, content: bytes) -> bool:
         """Whether `openssl ts -verify` takes the token for the content."""

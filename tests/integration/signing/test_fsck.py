@@ -14,21 +14,25 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
+import aiohttp
 import psycopg
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lienthong.client.tlog.checkpoint import Checkpoint, Cosigner, sign_checkpoint
 from lienthong.client.tlog.note import NoteSigner
 from lienthong.client.tlog.policy import TrustPolicy
 from sqlalchemy.engine import make_url
 
+from deploy.local.ports import Ports
 from services.chassis.database import Database
 from services.chassis.settings import DatabaseSettings
 from services.signing import fsck
 from services.signing.model import CheckpointTimestamp, WitnessCosignature
+from services.signing.peers import HttpTimestampAuthority
 from services.signing.postgres import PostgresCheckpointStore, PostgresLogStore
 from tests.fixtures.database import DatabaseFor
-from tests.integration.signing.outside import OpensslTimestamps, run
+from tests.integration.signing.outside import OpensslTimestamps, listen
 
 ORIGIN = "log.example/2026"
 LOG, OTHER = NoteSigner.generate(ORIGIN), NoteSigner.generate(ORIGIN)
@@ -110,12 +114,16 @@ async def log(database_for: DatabaseFor, tmp_path: Path) -> AsyncIterator[Log]:
 
 
 async def token(authority: OpensslTimestamps, content: bytes) -> bytes:
-    """A token of `openssl ts` over content, without HTTP."""
-    source, query = authority.folder / "source", authority.folder / "query.tsq"
-    source.write_bytes(content)
-    await run("ts", "-query", "-data", str(source), "-sha256", "-cert", "-out", str(query))
-    config = ("-config", str(authority.folder / "tsa.cnf"))
-    return await run("ts", "-reply", *config, "-queryfile", str(query), "-token_out")
+    """A token of `openssl ts` over content."""
+    ports = Ports()
+    address = ports.reserve()
+    runner = await listen(authority.application(), address)
+    async with aiohttp.ClientSession() as http:
+        roots = x509.load_pem_x509_certificates(authority.roots.read_bytes())
+        made, _ = await HttpTimestampAuthority(http, f"http://{address}/tsa", roots).stamp(content)
+    await runner.cleanup()
+    ports.release()
+    return made
 
 
 def test_a_whole_log_is_clean(log: Log) -> None:
