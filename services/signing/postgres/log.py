@@ -155,6 +155,8 @@ class PostgresLogStore:
                 raise LogForked("the stored tree does not extend the last signed checkpoint")
             root = root_of(size, nodes)
             checkpoint = Checkpoint(size, root, sign(size, root), at)
+            if last is not None and checkpoint.note.split("\n", 1)[0] != last.note.split("\n", 1)[0]:
+                raise LogForked("the tree was signed under another origin before")
             await connection.execute(
                 insert(log_checkpoint).values(size=size, root=root, note=checkpoint.note, published_at=at)
             )

@@ -11,6 +11,7 @@ from lienthong.client.tlog.checkpoint import cosignatures, open_checkpoint
 from lienthong.client.tlog.merkle import consistency_path, nodes_for_consistency
 from lienthong.client.tlog.note import NoteError, VerifierKey
 from lienthong.client.tlog.policy import TrustPolicy
+from lienthong.client.tlog.receipt import CLOCK_TOLERANCE
 from lienthong.client.tlog.witness import AddCheckpoint
 
 from services.chassis.clock import Clock
@@ -96,6 +97,9 @@ class WitnessService:
         try:
             lines = await self._answer(self._witnesses[name], checkpoint, state)
             cosignature = _verified(checkpoint, lines, self._policy, self._policy.witnesses[name])
+            if cosignature.seen_at > self._clock() + CLOCK_TOLERANCE:
+                # No verifier would take it.
+                raise WitnessFailed("CLOCK_AHEAD")
         except WitnessFailed as failed:
             failures[name] = failed.reason
             state.pause = min(max(state.pause * 2, timedelta(seconds=1)), _LONGEST_PAUSE)

@@ -192,3 +192,13 @@ async def test_nothing_is_signed_over_a_tree_that_does_not_extend_the_last(
     with pytest.raises(LogForked):
         await store.publish(sign, NOW)
     assert signed == [17]
+
+
+async def test_a_tree_keeps_its_origin(database: Database) -> None:
+    store = PostgresLogStore(database)
+    await store.append(entries("a", 3))
+    assert await store.publish(lambda size, root: "log.example/2026\n...", NOW)
+    await store.append(entries("b", 1))
+    with pytest.raises(LogForked):
+        await store.publish(lambda size, root: "log.example/2027\n...", NOW)
+    assert await store.publish(lambda size, root: "log.example/2026\n...", NOW)

@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar
 
-from lienthong.client.tlog.checkpoint import Checkpoint, cosignatures, open_checkpoint
+from lienthong.client.tlog.checkpoint import Checkpoint, Cosignature, cosignatures, open_checkpoint
 from lienthong.client.tlog.merkle import MerkleProofInvalid, leaf_hash, verify_inclusion
 from lienthong.client.tlog.note import (
     NoteError,
@@ -93,7 +93,9 @@ class ReceiptPromiseInvalid(ReceiptError):
 
 
 class ReceiptTimeInvalid(ReceiptError):
-    """The times of entry and promise differ, the deadline is impossible, or the time of receipt lies in the future."""
+    """The times of entry and promise differ, the deadline is impossible, the time of receipt or of a witness lies in the future, or a witness saw
+    the entry before it was received.
+    """
 
     reason = "TIME_INVALID"
 
@@ -193,6 +195,7 @@ class ReceiptReport:
     tree_size: int | None = None
     origin: str = ""
     witnesses: tuple[str, ...] = ()
+    witnessed_at: datetime | None = None
     trace_id: str = ""
 
     def __str__(self) -> str:
@@ -205,7 +208,8 @@ class ReceiptReport:
         ]
         if self.state is ReceiptState.LOGGED:
             lines.append(f"  log          {self.origin}, entry {self.leaf_index} of {self.tree_size}")
-            lines.append(f"  witnesses    {', '.join(self.witnesses) or 'none asked for'}")
+            seen = f", seen by {format_time(self.witnessed_at)}" if self.witnessed_at else ""
+            lines.append(f"  witnesses    {', '.join(self.witnesses) or 'none asked for'}{seen}")
         else:
             lines.append(f"  log          due by {format_time(self.deadline)}{', OVERDUE' if self.overdue else ''}")
         if self.trace_id:
@@ -230,16 +234,16 @@ def verify_receipt(
         raise ReceiptMalformed("salt, entry or trace id is not of its length")
     promise = _promise(receipt, trust)
     proof = checkpoint = None
-    witnesses: tuple[str, ...] = ()
+    seen: tuple[Cosignature, ...] = ()
     if receipt.tlog_proof is not None:
         proof = _proof(receipt.tlog_proof)
         if proof.extra != receipt.entry:
             raise ReceiptLeafMismatch("the entry is not the one in the proof")
         checkpoint, opened = _checkpoint(proof, trust)
         _path(proof, checkpoint)
-        witnesses = _witnesses(opened, trust)
+        seen = _witnesses(opened, trust)
     entry = parse_entry(receipt.entry)
-    _times(entry, promise, at)
+    _times(entry, promise, at, seen)
     if document is not None and not hmac.compare_digest(commitment(receipt.salt, document), entry.commitment):
         raise ReceiptDocumentMismatch("the receipt is not for this document")
     return ReceiptReport(
@@ -251,7 +255,8 @@ def verify_receipt(
         leaf_index=proof.index if proof else None,
         tree_size=checkpoint.size if checkpoint else None,
         origin=checkpoint.origin if checkpoint else "",
-        witnesses=witnesses,
+        witnesses=tuple(sorted({one.key.name for one in seen})),
+        witnessed_at=_witnessed_at(seen, trust),
         trace_id=receipt.trace_id,
     )
 
@@ -357,23 +362,35 @@ def _path(proof: TlogProof, checkpoint: Checkpoint) -> None:
         raise ReceiptPathInvalid(str(error)) from error
 
 
-def _witnesses(opened: OpenedNote, trust: TrustPolicy) -> tuple[str, ...]:
+def _witnesses(opened: OpenedNote, trust: TrustPolicy) -> tuple[Cosignature, ...]:
     try:
         found = cosignatures(opened, trust.witnesses.values())
     except NoteError as error:
         raise ReceiptCosignatureInvalid(str(error)) from error
     if not trust.satisfied({cosignature.key for cosignature in found}):
         raise ReceiptWitnessMissing("too few witnesses cosigned the checkpoint")
-    return tuple(sorted({cosignature.key.name for cosignature in found}))
+    return tuple(sorted(found, key=lambda cosignature: cosignature.seen_at))
 
 
-def _times(entry: LoggedEntry, promise: Promise, at: datetime) -> None:
+def _witnessed_at(seen: Sequence[Cosignature], trust: TrustPolicy) -> datetime | None:
+    """By when the quorum had seen the checkpoint: proof of existence that does not rest on the log's own clock."""
+    for count in range(1, len(seen) + 1):
+        if trust.satisfied({one.key for one in seen[:count]}):
+            return seen[count - 1].seen_at
+    return None
+
+
+def _times(entry: LoggedEntry, promise: Promise, at: datetime, seen: Sequence[Cosignature]) -> None:
     if promise.received_at != entry.received_at:
         raise ReceiptTimeInvalid("entry and promise differ in the time of receipt")
     if not timedelta(0) < promise.deadline - promise.received_at <= MERGE_DELAY:
         raise ReceiptTimeInvalid("the deadline is not within 60 s after receipt")
     if promise.received_at > at + CLOCK_TOLERANCE:
         raise ReceiptTimeInvalid("the time of receipt lies in the future")
+    if any(one.seen_at > at + CLOCK_TOLERANCE for one in seen):
+        raise ReceiptTimeInvalid("the time of a witness lies in the future")
+    if any(one.seen_at + CLOCK_TOLERANCE < entry.received_at for one in seen):
+        raise ReceiptTimeInvalid("a witness saw the entry before its time of receipt")
 
 
 def _sha256_hex(value: Any) -> bytes:

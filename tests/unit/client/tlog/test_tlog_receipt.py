@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lienthong.client.tlog.checkpoint import Checkpoint, Cosigner, sign_checkpoint
 from lienthong.client.tlog.merkle import CompactRange, Node, inclusion_path, leaf_hash
 from lienthong.client.tlog.note import NoteSigner, sign_note
-from lienthong.client.tlog.policy import TrustPolicy
+from lienthong.client.tlog.policy import TrustPolicy, WitnessGroup
 from lienthong.client.tlog.promise import KEY_NAME, Promise, parse_time, promise_entry
 from lienthong.client.tlog.proof import ProofMalformed, TlogProof
 from lienthong.client.tlog.receipt import (
@@ -272,7 +272,8 @@ def test_a_receipt_with_a_field_of_the_wrong_length(change: dict[str, Any]) -> N
 def test_witnesses() -> None:
     cosigned = with_proof(lambda proof: replace(proof, checkpoint=WITNESS.cosign(proof.checkpoint, RECEIVED)))
     report = verify_receipt(cosigned, WITNESSED, document=DOCUMENT, now=NOW)
-    assert report.witnesses == ("witness.example/w1",)
+    assert (report.witnesses, report.witnessed_at) == (("witness.example/w1",), RECEIVED.replace(microsecond=0))
+    assert "seen by 2026-" in str(report)
     fails_with(ReceiptWitnessMissing, RECEIPT, WITNESSED)
     other = WITNESS.cosign(sign_checkpoint(Checkpoint(ORIGIN, 1, bytes(32)), LOG), RECEIVED).splitlines()[-1] + "\n"
     forged = with_proof(lambda proof: replace(proof, checkpoint=proof.checkpoint + other))
@@ -280,6 +281,26 @@ def test_witnesses() -> None:
     good = WITNESS.cosign(PROOF.checkpoint, RECEIVED)
     for wrong in (corrupted(good), good + good.splitlines()[-1] + "\n"):
         fails_with(ReceiptCosignatureInvalid, with_proof(lambda proof: replace(proof, checkpoint=wrong)), WITNESSED)  # noqa: B023
+
+
+@pytest.mark.parametrize("seen", [NOW + timedelta(minutes=6), RECEIVED - timedelta(minutes=6)])
+def test_a_witness_whose_time_cannot_be(seen: datetime) -> None:
+    fails_with(
+        ReceiptTimeInvalid,
+        with_proof(lambda proof: replace(proof, checkpoint=WITNESS.cosign(proof.checkpoint, seen))),
+        WITNESSED,
+    )
+
+
+def test_by_when_the_quorum_had_seen_it() -> None:
+    others = [Cosigner(f"witness.example/o{number}", Ed25519PrivateKey.generate()) for number in range(2)]
+    keys = {"w": WITNESS.verifier_key, **{one.verifier_key.name: one.verifier_key for one in others}}
+    policy = replace(WITNESSED, witnesses=keys, groups={"two": WitnessGroup(2, tuple(keys))}, quorum="two")
+    note = WITNESS.cosign(PROOF.checkpoint, RECEIVED + timedelta(seconds=9))
+    note = others[0].cosign(note, RECEIVED + timedelta(seconds=30))
+    note = others[1].cosign(note, RECEIVED + timedelta(seconds=2))
+    report = verify_receipt(with_proof(lambda proof: replace(proof, checkpoint=note)), policy, document=None, now=NOW)
+    assert report.witnessed_at == (RECEIVED + timedelta(seconds=9)).replace(microsecond=0)
 
 
 def corrupted(note: str) -> str:
