@@ -64,6 +64,7 @@ class WitnessJob:
             done = await self._service.cosign()
             if done is not None:
                 self._report(done)
+            self._count(done)
             try:
                 async with asyncio.timeout(self._interval.total_seconds()):
                     await self._wake.wait()
@@ -71,18 +72,28 @@ class WitnessJob:
                 continue
 
     def _report(self, done: WitnessRound) -> None:
+        """Says once what a witness lacks, and when it is back."""
         for name, reason in done.failures.items():
             self._instruments.witness_failures.add(1, {"witness": name, "reason": reason})
             if self._failing.get(name) != reason:
                 level = "error" if reason == "FORK" else "warning"
                 log.event("witness_failed", level=level, witness=name, reason=reason, tree_size=done.size)
-        self._failing = {**({} if done.witnessed else self._failing), **done.failures}
-        missing = (self._clock() - done.missing_since).total_seconds() if done.missing_since else 0.0
+        for name in done.cosigned:
+            if name in self._failing:
+                log.event("witness_back", witness=name, tree_size=done.size)
+        self._failing = {
+            name: reason for name, reason in {**self._failing, **done.failures}.items() if name not in done.cosigned
+        }
+
+    def _count(self, done: WitnessRound | None) -> None:
+        """How long the quorum has been missing. Without a round there was nothing to ask for: it is there."""
+        since = done.missing_since if done else None
+        missing = (self._clock() - since).total_seconds() if since else 0.0
         self._instruments.unwitnessed.set(missing)
         overdue = missing > self._patience.total_seconds()
         if overdue != self._overdue:
             event, level = ("log_quorum_missing", "error") if overdue else ("log_quorum_back", "info")
-            log.event(event, level=level, tree_size=done.size, seconds=round(missing))
+            log.event(event, level=level, seconds=round(missing))
         self._overdue = overdue
 
 

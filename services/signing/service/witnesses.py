@@ -25,13 +25,14 @@ _LONGEST_PAUSE = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class WitnessRound:
-    """What came of one round: the checkpoint's size, whether it has the quorum, since when the quorum is missing, and by witness why it gave
-    no cosignature (`UNREACHABLE`, `HTTP_422`, ...)."""
+    """What came of one round: the checkpoint's size, whether it has the quorum, since when the quorum is missing, by witness why it gave no
+    cosignature (`UNREACHABLE`, `HTTP_422`, ...), and who gave one."""
 
     size: int
     witnessed: bool
     missing_since: datetime | None
     failures: Mapping[str, str]
+    cosigned: tuple[str, ...] = ()
 
 
 @dataclass
@@ -82,7 +83,8 @@ class WitnessService:
             # Another process may have brought the cosignatures that make up the quorum together with ours.
             await self._checkpoints.cosign(newest.size, cosigned, self._clock() if now_witnessed else None)
         since = None if witnessed else await self._checkpoints.unwitnessed_since()
-        return WitnessRound(newest.size, witnessed, since, failures)
+        names = tuple(name for name, cosignature in zip(due, found, strict=True) if cosignature is not None)
+        return WitnessRound(newest.size, witnessed, since, failures, names)
 
     async def _known(self) -> dict[str, _State]:
         if self._states is None:
