@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from deploy.local.story import tell
 from deploy.local.suite import LocalStack
 
 
@@ -15,6 +18,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A running stack; every test in this folder runs in the same process, so there is one."""
     with LocalStack(tmp_path_factory.mktemp("stack") / "state") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def told(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the story printed; it can be told once on a stack."""
+    printed = StringIO()
+    with redirect_stdout(printed):
+        tell(stack.endpoints, tmp_path_factory.mktemp("story"))
+    return printed.getvalue()
 
 
 @pytest.fixture

@@ -11,15 +11,13 @@ import pytest
 from lienthong.samples.generator import Generator
 
 from deploy.local.seed import sample_person
-from deploy.local.story import TARGET, tell
+from deploy.local.story import TARGET
 from deploy.local.suite import LocalStack
 
 pytestmark = pytest.mark.xdist_group("stack")
 
 
-def test_the_story_is_told_to_its_end(stack: LocalStack, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tell(stack.endpoints, folder)
-    told = capsys.readouterr().out
+def test_the_story_is_told_to_its_end(told: str) -> None:
     assert "equal to what hospital A signed" in told
     for role in ("identity", "records", "signing", "referrals", "consent"):
         assert f"      {role}: " in told, f"no span of {role} in the trace"
