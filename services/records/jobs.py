@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ from services.records.ports import (
 from services.records.service.verdicts import Rejudging
 
 INSURER = "insurer"
-OpenEvent = Callable[[UUID, bytes], bytes]
+OpenEvent = Callable[[UUID, bytes], Awaitable[bytes]]
 """Opens the payload of an outbox message."""
 _PROOFS = 1_000
 # Checkpoints come about once a second; asking more often only costs.
@@ -57,7 +57,7 @@ class LogRelay:
     async def deliver(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Appends a batch and keeps the places."""
         with self._span(telemetry.SPAN_RELAY + Topic.LOG.value, parent=messages[0].trace):
-            events = [json.loads(self._open(message.id, message.payload)) for message in messages]
+            events = [json.loads(await self._open(message.id, message.payload)) for message in messages]
             places = await self._signing.append([event["entry"].encode() for event in events])
             keys = [(event["facility"], UUID(event["submission"])) for event in events]
             await self._store.place(dict(zip(keys, places, strict=True)))
@@ -137,7 +137,7 @@ class SlipRelay:
     async def deliver(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Hands a batch over, and one by one what is refused as a batch."""
         with self._span(telemetry.SPAN_RELAY + Topic.SLIPS.value, parent=messages[0].trace):
-            papers = [(message.id, self._open(message.id, message.payload)) for message in messages]
+            papers = [(message.id, await self._open(message.id, message.payload)) for message in messages]
             try:
                 await self._slips.hand_over(papers)
             except PeerRefused as error:
@@ -169,7 +169,7 @@ class InsurerRelay:
         async def one(message: Message) -> Outcome:
             async with slots:
                 with self._span(telemetry.SPAN_RELAY + Topic.INSURER.value, parent=message.trace):
-                    return await self._deliver(json.loads(self._open(message.id, message.payload)))
+                    return await self._deliver(json.loads(await self._open(message.id, message.payload)))
 
         return await asyncio.gather(*(one(message) for message in messages))
 

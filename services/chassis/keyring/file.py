@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from services.chassis.keyring.provider import BLIND_BYTES, KeyringUnreadable
 from services.chassis.keyring.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, WrappedKey
 
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
 
 class FileKeyring:
     """Keys in a JSON file `{"current": 1, "blind": 1, "keys": {"1": {"kek": b64, "blind": b64}}}`.
@@ -27,19 +30,24 @@ class FileKeyring:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             raw = json.loads(path.read_text("utf-8"))
             self._current = int(raw["current"])
-            keys = {int(version): entry for version, entry in raw["keys"].items()}
-            self._keks = {version: AESGCM(_key(entry["kek"])) for version, entry in keys.items() if "kek" in entry}
-            self._blind = _key(keys[int(raw.get("blind", min(keys)))]["blind"])
+            self._keks = _keks(raw)
+            self._blind = _key(raw["keys"][str(raw.get("blind", min(map(int, raw["keys"]))))]["blind"])
             complete = self._current in self._keks
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except _UNREADABLE:
             complete = False
         if not complete:
             # Without its cause: a parser's error holds the whole document.
             raise KeyringUnreadable(f"{path} is not a keyring") from None
         self._kinds: dict[str, bytes] = {}
+
+    @property
+    def remote(self) -> bool:
+        """They do not: the keys are in memory."""
+        return False
 
     @property
     def current_version(self) -> int:
@@ -57,7 +65,10 @@ class FileKeyring:
         return WrappedKey(self._current, nonce + self._keks[self._current].encrypt(nonce, key, aad))
 
     def unwrap(self, wrapped: WrappedKey, aad: bytes) -> bytes:
-        """The data key."""
+        """The data key. A version that was added since the start is looked for in the file."""
+        if wrapped.version not in self._keks:
+            with suppress(*_UNREADABLE):
+                self._keks |= _keks(json.loads(self._path.read_text("utf-8")))
         try:
             return self._keks[wrapped.version].decrypt(wrapped.data[:NONCE_BYTES], wrapped.data[NONCE_BYTES:], aad)
         except (InvalidTag, KeyError, ValueError) as error:
@@ -79,7 +90,7 @@ def create_keyring(path: Path) -> None:
 
 def rotate(path: Path) -> int:
     """Adds a version and makes it the current one; older ones still open what they sealed. Returns the version.
-    Processes use it from their next start. Two at once: the second raises FileExistsError.
+    Processes wrap with it from their next start, and open with it at once. Two at once: the second raises FileExistsError.
     """
     raw = json.loads(path.read_text("utf-8"))
     raw.setdefault("blind", min(map(int, raw["keys"])))
@@ -117,6 +128,10 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         file.flush()
         # What is sealed with a key that a power cut took is lost for ever.
         os.fsync(file.fileno())
+
+
+def _keks(raw: Any) -> dict[int, AESGCM]:
+    return {int(version): AESGCM(_key(entry["kek"])) for version, entry in raw["keys"].items() if "kek" in entry}
 
 
 def _key(text: str) -> bytes:

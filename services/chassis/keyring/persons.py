@@ -6,11 +6,13 @@ newest version and bound to person and version, so that rows cannot be swapped b
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from alembic.operations import Operations
@@ -18,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import (
     Column,
+    CursorResult,
     DateTime,
     Index,
     Integer,
@@ -31,11 +34,16 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import Clock
+from services.chassis.database import Database
 from services.chassis.errors import DomainError, Kind
 from services.chassis.keyring.provider import Keyring
 from services.chassis.keyring.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, WrappedKey
 from services.chassis.migrations import NAMING, grant
 
+T = TypeVar("T")
+
+ROLE = UUID(int=0)
+"""In place of a person: the role itself."""
 CACHE_LIFE = timedelta(minutes=5)
 """How long an opened key stays in memory; so long a destroyed one may still open in another process."""
 _CAPACITY = 10_000
@@ -132,6 +140,15 @@ class PersonKey:
         return "PersonKey(...)"
 
 
+class _Row(NamedTuple):
+    """A key as it lies in the table; no bytes once it is destroyed."""
+
+    person: UUID
+    version: int
+    root_version: int
+    wrapped: bytes
+
+
 class KeysOf(dict[UUID, PersonKey]):
     """Keys by person; asking for one that was destroyed raises DataErased."""
 
@@ -142,8 +159,9 @@ class KeysOf(dict[UUID, PersonKey]):
 class PersonKeys:
     """Finds, makes and destroys the keys of persons in one role's database; `service` names the role in what the keys are bound to.
 
-    Readers' keys are cached, bounded in number and time. Writers never take a key from the cache, nor put one there: another process may
-    have destroyed it meanwhile, and one that was made in this transaction may be rolled back.
+    Readers' keys are cached, bounded in number and time. Writers always ask the database which key lives: another process may have destroyed
+    it meanwhile, and one that was made in this transaction may be rolled back. What is remembered for them is what a wrapped key opened to,
+    so that a batch of known persons asks nothing of the root keys.
     """
 
     def __init__(self, keyring: Keyring, service: str, clock: Clock, *, capacity: int = _CAPACITY) -> None:
@@ -152,6 +170,17 @@ class PersonKeys:
         self._clock = clock
         self._capacity = capacity
         self._cache: OrderedDict[UUID, tuple[datetime, PersonKey]] = OrderedDict()
+        self._opened: OrderedDict[UUID, tuple[datetime, tuple[_Row, ...], PersonKey]] = OrderedDict()
+        self._own: PersonKey | None = None
+
+    async def own(self, database: Database) -> PersonKey:
+        """The key of the role itself, for what belongs to no person that is known. It lies among those of persons, so that it is wrapped anew
+        when root keys rotate, and is never destroyed.
+        """
+        if self._own is None:
+            keys = await database.write(lambda connection: self.find_or_make(connection, [ROLE]))
+            self._own = keys[ROLE]
+        return self._own
 
     async def find(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
         """The keys of those who have one that lives; at most one statement."""
@@ -161,9 +190,9 @@ class PersonKeys:
         keys, missing = self._cached(persons) if reading else (KeysOf(), set(persons))
         if missing:
             found = await connection.execute(_FOUND, {"persons": list(missing)})
-            opened = self._opened([(row.person_id, row.version, row.root_version, row.wrapped) for row in found])
+            opened = await self._open(_read(found))
             if reading:
-                self._remember(opened.values())
+                _remember(self._cache, {key.person: (self._clock(), key) for key in opened.values()}, self._capacity)
             keys.update(opened)
         return keys
 
@@ -173,14 +202,17 @@ class PersonKeys:
         """
         keys = KeysOf()
         versions = dict.fromkeys(persons, 1)
+        # Those met lately have a key in all likelihood; when one has none after all, it is made in a second round.
+        new = versions.keys() - self._opened.keys()
         for _ in range(_ATTEMPTS):
             if not versions:
                 break
-            rows = await self._find_or_add(connection, versions)
-            keys.update(self._opened(rows))
-            newest = {person: version for person, version, _, _ in sorted(rows, key=lambda row: row[1])}
+            rows = await self._find_or_add(connection, versions, sorted(new))
+            keys.update(await self._open(rows))
+            newest = {row.person: row.version for row in sorted(rows, key=lambda row: row.version)}
             # Every version of theirs was destroyed, or somebody else is making theirs at this moment.
             versions = {person: newest.get(person, 0) + 1 for person in versions if person not in keys}
+            new = set(versions)
         if versions:
             raise SealBroken("a person's key could not be made")
         return keys
@@ -189,37 +221,72 @@ class PersonKeys:
         """Destroys every version of a person's key; returns how many there were. What they sealed cannot be read again, except from
         backups of the key table, and for `CACHE_LIFE` in other processes.
         """
+        if person == ROLE:
+            raise ValueError("the key of the role itself is never destroyed")
         self._cache.pop(person, None)
+        self._opened.pop(person, None)
         done = await connection.execute(_DESTROY, {"person": person, "at": self._clock()})
         return int(done.rowcount)
 
     async def _find_or_add(
-        self, connection: AsyncConnection, versions: Mapping[UUID, int]
-    ) -> list[tuple[UUID, int, int, bytes | None]]:
-        # In one order, so that two batches with the same persons wait for each other rather than deadlock.
-        persons = sorted(versions)
-        wrapped = [
-            self._keyring.wrap(os.urandom(KEY_BYTES), place(self._service, person, versions[person]))
-            for person in persons
-        ]
+        self, connection: AsyncConnection, versions: Mapping[UUID, int], new: Sequence[UUID]
+    ) -> list[_Row]:
+        def made() -> list[bytes]:
+            return [
+                self._keyring.wrap(os.urandom(KEY_BYTES), place(self._service, person, versions[person])).data
+                for person in new
+            ]
+
         values = {
-            "persons": persons,
-            "new_persons": persons,
-            "new_versions": [versions[person] for person in persons],
-            "new_keys": [one.data for one in wrapped],
+            # In one order, so that two batches with the same persons wait for each other rather than deadlock.
+            "persons": sorted(versions),
+            "new_persons": list(new),
+            "new_versions": [versions[person] for person in new],
+            "new_keys": await self._ask(made) if new else [],
             "root_version": self._keyring.current_version,
             "at": self._clock(),
         }
-        found = await connection.execute(_FIND_OR_ADD, values)
-        return [(row.person_id, row.version, row.root_version, row.wrapped) for row in found]
+        return _read(await connection.execute(_FIND_OR_ADD, values))
 
-    def _opened(self, rows: Collection[tuple[UUID, int, int, bytes | None]]) -> dict[UUID, PersonKey]:
-        living: dict[UUID, dict[int, AESGCM]] = {}
-        for person, version, root_version, wrapped in rows:
-            if wrapped is not None:
-                key = self._keyring.unwrap(WrappedKey(root_version, wrapped), place(self._service, person, version))
-                living.setdefault(person, {})[version] = AESGCM(key)
-        return {person: PersonKey(person, max(versions), versions) for person, versions in living.items()}
+    async def _open(self, rows: Sequence[_Row]) -> dict[UUID, PersonKey]:
+        """Opens the wrapped keys; those that it opened before, as they are, without the root keys."""
+        living: dict[UUID, tuple[_Row, ...]] = {}
+        for row in sorted(rows, key=lambda row: row.version):
+            if row.wrapped:
+                living[row.person] = (*living.get(row.person, ()), row)
+        now = self._clock()
+        keys: dict[UUID, PersonKey] = {}
+        for person, found in living.items():
+            known = self._opened.get(person)
+            if known is not None and known[1] == found and now - known[0] < CACHE_LIFE:
+                keys[person] = known[2]
+        unknown = {person: found for person, found in living.items() if person not in keys}
+
+        def unwrapped() -> dict[UUID, PersonKey]:
+            return {person: self._unwrap(found) for person, found in unknown.items()}
+
+        if unknown:
+            opened = await self._ask(unwrapped)
+            entries = {person: (now, unknown[person], key) for person, key in opened.items()}
+            _remember(self._opened, entries, self._capacity)
+            keys |= opened
+        return keys
+
+    def _unwrap(self, rows: Sequence[_Row]) -> PersonKey:
+        person = rows[0].person
+        keys = {
+            row.version: AESGCM(
+                self._keyring.unwrap(
+                    WrappedKey(row.root_version, row.wrapped), place(self._service, person, row.version)
+                )
+            )
+            for row in rows
+        }
+        return PersonKey(person, max(keys), keys)
+
+    async def _ask(self, work: Callable[[], T]) -> T:
+        """Root keys elsewhere are waited for in a thread, so that other calls go on."""
+        return await asyncio.to_thread(work) if self._keyring.remote else work()
 
     def _cached(self, persons: Collection[UUID]) -> tuple[KeysOf, set[UUID]]:
         now = self._clock()
@@ -234,12 +301,20 @@ class PersonKeys:
                 missing.add(person)
         return keys, missing
 
-    def _remember(self, keys: Iterable[PersonKey]) -> None:
-        now = self._clock()
-        for key in keys:
-            self._cache[key.person] = (now, key)
-        while len(self._cache) > self._capacity:
-            self._cache.popitem(last=False)
+
+def _read(found: CursorResult[Any]) -> list[_Row]:
+    return [
+        _Row(row.person_id, row.version, row.root_version, b"" if row.wrapped is None else bytes(row.wrapped))
+        for row in found
+    ]
+
+
+def _remember(kept: OrderedDict[UUID, T], entries: Mapping[UUID, T], capacity: int) -> None:
+    for person, entry in entries.items():
+        kept[person] = entry
+        kept.move_to_end(person)
+    while len(kept) > capacity:
+        kept.popitem(last=False)
 
 
 def place(service: str, person: UUID, version: int) -> bytes:

@@ -22,6 +22,10 @@ class Keyring(Wrapping, Protocol):
     """The root keys of one role: versions that wrap keys, and a key that blinds."""
 
     @property
+    def remote(self) -> bool:
+        """Whether its calls leave the process, and so may take their time."""
+
+    @property
     def current_version(self) -> int:
         """Version that `wrap` uses."""
 

@@ -61,6 +61,11 @@ class TokenKeyring:
         return cls(token_address(path, token))
 
     @property
+    def remote(self) -> bool:
+        """They do: an HSM may be across the network."""
+        return True
+
+    @property
     def current_version(self) -> int:
         """Version that wraps: the highest."""
         return self._current

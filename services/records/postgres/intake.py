@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
-from services.chassis.keyring import Keyring, PersonKey, PersonKeys
+from services.chassis.keyring import PersonKey, PersonKeys
 from services.chassis.outbox import Message, enqueue
 from services.records.convert.signatures import encode_signature
 from services.records.model import Accepted, Finished, Incoming, Key, Known, Rejected, SubmissionState
@@ -97,7 +97,6 @@ class IntakeTables(ProofTables):
     """The part of the store that takes documents in."""
 
     _database: Database
-    _keyring: Keyring
     _keys: PersonKeys
     _vault: Vault
 
@@ -120,17 +119,18 @@ class IntakeTables(ProofTables):
 
     async def store(self, accepted: Sequence[Accepted], rejected: Sequence[Rejected], finish: Finish) -> list[Finished]:
         """Stores a batch in one transaction."""
+        own = await self._keys.own(self._database)
 
         async def work(connection: AsyncConnection) -> list[Finished]:
             finished: list[Finished] = []
             # In this transaction, so that a key cannot be destroyed between sealing and storing.
             keys = await self._keys.find_or_make(connection, {one.filing.person for one in accepted})
-            sealed = await asyncio.to_thread(self._seal, accepted, rejected, keys)
+            sealed = await asyncio.to_thread(self._seal, accepted, rejected, keys, own)
             if accepted:
                 await self._insert_contents(connection, accepted, sealed)
                 await self._insert_proof(connection, accepted)
                 numbers = await self._number(connection, accepted)
-                finished, answers, messages = await asyncio.to_thread(self._complete, accepted, numbers, finish)
+                finished, answers, messages = await asyncio.to_thread(self._complete, accepted, numbers, finish, own)
                 await connection.execute(_SUBMISSIONS, _accepted_rows(accepted, finished, answers))
                 await enqueue(connection, messages)
             if rejected:
@@ -140,12 +140,16 @@ class IntakeTables(ProofTables):
         return await self._database.write(work)
 
     def _seal(
-        self, accepted: Sequence[Accepted], rejected: Sequence[Rejected], keys: Mapping[UUID, PersonKey]
+        self,
+        accepted: Sequence[Accepted],
+        rejected: Sequence[Rejected],
+        keys: Mapping[UUID, PersonKey],
+        own: PersonKey,
     ) -> _Sealed:
         """Accepted documents under the keys of their persons. Rejected ones belong to nobody that is known: what a forged or broken
         document says of a person must not make a key for one, so they lie under the role's.
         """
-        vault, own = self._vault, self._keyring
+        vault = self._vault
         persons = [keys[one.filing.person] for one in accepted]
         parts = [(key, one.id, cut(one.parsed)) for key, one in zip(persons, accepted, strict=True)]
         return _Sealed(
@@ -217,7 +221,7 @@ class IntakeTables(ProofTables):
         return numbers
 
     def _complete(
-        self, accepted: Sequence[Accepted], numbers: Sequence[int], finish: Finish
+        self, accepted: Sequence[Accepted], numbers: Sequence[int], finish: Finish, own: PersonKey
     ) -> tuple[list[Finished], list[bytes], list[Message]]:
         finished = list(finish(list(zip(accepted, numbers, strict=True))))
         messages = [
@@ -226,7 +230,7 @@ class IntakeTables(ProofTables):
                 event.id,
                 event.topic.value,
                 str(document.id),
-                self._vault.seal(self._keyring, event.payload, "outbox.payload", event.id),
+                self._vault.seal(own, event.payload, "outbox.payload", event.id),
                 document.incoming.trace,
             )
             for document, done in zip(accepted, finished, strict=True)

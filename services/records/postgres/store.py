@@ -18,10 +18,9 @@ class PostgresStore(IntakeTables, ProgressTables, DocumentTables):
 
     def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
-        self._keyring = keyring
         self._keys = PersonKeys(keyring, "records", clock)
         self._vault = Vault()
 
-    def open_event(self, id: UUID, payload: bytes) -> bytes:
+    async def open_event(self, id: UUID, payload: bytes) -> bytes:
         """The payload of an outbox message, which lies there sealed."""
-        return self._vault.open(self._keyring, payload, "outbox.payload", id)
+        return self._vault.open(await self._keys.own(self._database), payload, "outbox.payload", id)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 from uuid import UUID
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import FrozenClock, system_clock
@@ -20,12 +21,13 @@ from services.chassis.keyring import (
     PersonKey,
     PersonKeys,
     SealBroken,
+    WrappedKey,
     Wrapping,
     open_sealed,
     rewrap,
     seal,
 )
-from services.chassis.keyring.persons import CACHE_LIFE
+from services.chassis.keyring.persons import CACHE_LIFE, ROLE
 from services.chassis.settings import DatabaseSettings
 
 AAD = b"service|table.column|1"
@@ -193,3 +195,73 @@ async def test_an_item_goes_to_another_person_with_its_ciphertext_untouched(
     wrapping: Wrapping = keys[one]
     with pytest.raises(SealBroken):
         open_sealed(wrapping, moved, AAD)
+
+
+class Asked:
+    """Root keys that count what is asked of them."""
+
+    remote = True
+
+    def __init__(self, keyring: FileKeyring) -> None:
+        self._keyring = keyring
+        self.current_version, self.versions = keyring.current_version, keyring.versions
+        self.wrapped = self.unwrapped = 0
+        self.threads: set[str] = set()
+
+    def wrap(self, key: bytes, aad: bytes) -> WrappedKey:
+        self.wrapped += 1
+        self.threads.add(threading.current_thread().name)
+        return self._keyring.wrap(key, aad)
+
+    def unwrap(self, wrapped: WrappedKey, aad: bytes) -> bytes:
+        self.unwrapped += 1
+        self.threads.add(threading.current_thread().name)
+        return self._keyring.unwrap(wrapped, aad)
+
+    def blind(self, kind: str, value: str) -> bytes:
+        return self._keyring.blind(kind, value)
+
+
+async def test_a_batch_of_known_persons_costs_one_statement_and_asks_nothing_of_the_root_keys(
+    database: Database, keyring: FileKeyring
+) -> None:
+    asked = Asked(keyring)
+    keys = PersonKeys(asked, "service", system_clock)
+    persons = [uuid7() for _ in range(50)]
+    await make(database, keys, *persons)
+    assert (asked.wrapped, asked.unwrapped) == (50, 50)
+
+    async def counted(connection: AsyncConnection) -> int:
+        statements: list[str] = []
+        driver = connection.sync_connection
+        assert driver is not None
+        event.listen(driver, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        await keys.find_or_make(connection, persons)
+        return len(statements)
+
+    assert await database.write(counted) == 1
+    assert (asked.wrapped, asked.unwrapped) == (50, 50)
+    assert threading.main_thread().name not in asked.threads
+
+
+async def test_what_is_remembered_of_a_key_is_not_used_once_its_row_is_another(
+    database: Database, counted: Counted, keyring: FileKeyring
+) -> None:
+    person = uuid7()
+    sealed = seal((await make(database, counted.keys, person))[person], b"content", AAD)
+    spoil = "UPDATE person_key SET wrapped = substr(wrapped, 1, 20) || '\\x00'::bytea || substr(wrapped, 22)"
+    await database.write(lambda connection: connection.execute(text(spoil)))
+    with pytest.raises(SealBroken):
+        await make(database, counted.keys, person)
+    assert sealed.wrapped.version == 1
+
+
+async def test_the_role_has_a_key_of_its_own_that_nobody_destroys(
+    database: Database, counted: Counted, keyring: FileKeyring
+) -> None:
+    own = await counted.keys.own(database)
+    sealed = seal(own, b"content", AAD)
+    elsewhere = PersonKeys(keyring, "service", system_clock)
+    assert open_sealed(await elsewhere.own(database), sealed, AAD) == b"content"
+    with pytest.raises(ValueError, match="never destroyed"):
+        await database.write(lambda connection: counted.keys.destroy(connection, ROLE))

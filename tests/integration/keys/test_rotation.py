@@ -82,3 +82,20 @@ def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
         )
         assert done.returncode == 2
         assert problem in done.stderr
+
+
+async def test_processes_go_on_while_root_keys_rotate_around_them(database: Database, keyring_path: Path) -> None:
+    """One that started before the new version was made reads what was wrapped under it meanwhile."""
+    person = uuid7()
+    old = PersonKeys(FileKeyring(keyring_path), "consent", system_clock)
+    made = await database.write(lambda connection: old.find_or_make(connection, [person]))
+    sealed = seal(made[person], b"content", AAD)
+    own = seal(await old.own(database), b"content", AAD)
+    rotate(keyring_path)
+    await rotate_person_keys(database, FileKeyring(keyring_path), "consent", lambda _: None)
+    found = await database.write(lambda connection: old.find_or_make(connection, [person]))
+    assert open_sealed(found[person], sealed, AAD) == b"content"
+    forget(keyring_path, 1)
+    # What belongs to no person came along with the keys of persons.
+    fresh = PersonKeys(FileKeyring(keyring_path), "consent", system_clock)
+    assert open_sealed(await fresh.own(database), own, AAD) == b"content"

@@ -98,8 +98,9 @@ def test_rotation_seals_with_the_new_version_and_opens_the_old(keys: FileKeyring
     assert (old.wrapped.version, new.wrapped.version) == (1, 2)
     assert open_sealed(newer, old, AAD) == open_sealed(newer, new, AAD) == SECRET
     assert newer.blind("CITIZEN_ID", "001185012345") == blind
-    with pytest.raises(SealBroken):
-        open_sealed(keys, new, AAD)
+    # Who was there before the new version finds it when it is met, and goes on wrapping with its own.
+    assert open_sealed(keys, new, AAD) == SECRET
+    assert keys.wrap(bytes(32), AAD).version == 1
     with pytest.raises(SealBroken):
         newer.unwrap(WrappedKey(1, new.wrapped.data), AAD)
 

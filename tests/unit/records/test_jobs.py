@@ -21,7 +21,7 @@ from tests.fakes.records_samples import FACILITY, NOW, accepted, answers, episod
 from tests.unit.records.conftest import no_span
 
 
-def plain(_: UUID, payload: bytes) -> bytes:
+async def plain(_: UUID, payload: bytes) -> bytes:
     return payload
 
 
