@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -34,12 +35,13 @@ from services.chassis.peers import PeerSettings, channel
 from services.chassis.server import Server
 from services.chassis.settings import SettingsError
 from services.chassis.telemetry import Telemetry
-from services.records import jobs, rpc
+from services.records import jobs, protection, rpc
 from services.records.access import ACCESS
 from services.records.config import Settings
 from services.records.convert.intake import encode_answer
 from services.records.convert.package import AsicPackage
 from services.records.delivery.insurer import open_portal
+from services.records.delivery.timestamp import open_authority
 from services.records.formats.document import DocumentFormat
 from services.records.formats.xml130 import Xml130Format
 from services.records.model import Topic
@@ -53,6 +55,7 @@ from services.records.service.answers import Answers
 from services.records.service.gather import Limits
 from services.records.service.packages import PackageService
 from services.records.service.receipts import Receipts
+from services.records.service.renewals import Renewals
 from services.records.service.verdicts import Rejudging, VerdictService
 from services.records.telemetry import ATTRIBUTE_OUTCOME, Instruments
 
@@ -119,7 +122,8 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
         store, peers.consent, telemetry.span, access_context_pb2.LEGAL_BASIS_LAW_19_1_DD, system_clock
     )
     seal = seal_with(PemSigner(settings.seal_key, settings.seal_certificate), system_clock)
-    packages = PackageService(documents, store, peers.signing, AsicPackage(seal))
+    form = AsicPackage(seal)
+    packages = PackageService(documents, store, peers.signing, form)
 
     server = Server(settings.server, api="records", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
@@ -156,6 +160,18 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
     server.job("proofs", proofs.run)
     rejudging = Rejudging(store, peers.signing, formats, system_clock, instruments.judged)
     server.job("rejudging", jobs.RejudgingJob(rejudging, settings.evidence.rejudging_seconds).run)
+    if settings.archive.url:
+        renewals = Renewals(
+            store=store,
+            packages=packages,
+            form=form,
+            signing=peers.signing,
+            authority=await life.enter(open_authority(settings.archive)),
+            formats=formats,
+            clock=system_clock,
+            margin=timedelta(days=settings.archive.margin_days),
+        )
+        server.job("renewals", jobs.RenewalJob(renewals, settings.archive.seconds).run)
     for topic, relay in relays.items():
         intake.on_stored(relay.wake)
         server.job(f"relay_{topic.value}", relay.run)
@@ -171,5 +187,9 @@ def _promise_signer(settings: Settings) -> NoteSigner:
 
 
 if __name__ == "__main__":
-    commands = {"rotate-keys": rotation_command("records")}
+    commands = {
+        "rotate-keys": rotation_command("records"),
+        "protection": protection.report,
+        "reseal": protection.reseal,
+    }
     raise SystemExit(run("records", Settings, compose, MIGRATIONS, sys.argv[1:], commands))

@@ -41,6 +41,19 @@ class EvidenceSettings:
 
 
 @dataclass(frozen=True)
+class ArchiveSettings:
+    """Archive time-stamps (RFC 3161 over HTTP); no `url`, none. `roots`: PEM file of the certificates that may stand above
+    the authority. A protection is renewed `margin_days` before its end; `seconds` pass between two looks.
+    """
+
+    url: str = ""
+    roots: Path | None = None
+    margin_days: float = 90.0
+    seconds: float = 3600.0
+    timeout_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """`keyring` holds the key-encryption keys; `promise_key` is the Ed25519 key of receipt promises (PKCS#8 PEM). `seal_key`
     (RSA or P-256, PKCS#8 PEM) and `seal_certificate` (PEM, with those above it) seal evidence packages.
@@ -58,5 +71,6 @@ class Settings:
     consent_address: str
     referrals_address: str
     evidence: EvidenceSettings
+    archive: ArchiveSettings
     intake: IntakeSettings
     insurer: InsurerSettings

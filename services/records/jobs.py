@@ -27,7 +27,9 @@ from services.records.ports import (
     OpenSpan,
     Signing,
     Slips,
+    TimestampUnavailable,
 )
+from services.records.service.renewals import NoDigestLasts, Renewals
 from services.records.service.verdicts import Rejudging
 
 INSURER = "insurer"
@@ -123,6 +125,29 @@ class RejudgingJob:
                     pass
             except (Unavailable, PeerRefused) as error:
                 log.event("rejudging_waits", level="warning", reason=error.reason)
+            await asyncio.sleep(self._seconds)
+
+
+class RenewalJob:
+    """Puts evidence under a new archive time-stamp before the old one ends."""
+
+    def __init__(self, renewals: Renewals, seconds: float) -> None:
+        """`seconds` pass between two looks."""
+        self._renewals = renewals
+        self._seconds = seconds
+
+    async def run(self) -> None:
+        """Looks for ever; what could not be renewed today is renewed tomorrow, which the margin allows for."""
+        while True:
+            try:
+                while await self._renewals.once():
+                    pass
+            except (Unavailable, PeerRefused) as error:
+                log.event("renewal_waits", level="warning", reason=error.reason)
+            except TimestampUnavailable as error:
+                log.event("renewal_waits", level="warning", reason=str(error))
+            except NoDigestLasts:
+                log.event("renewal_impossible", level="error", reason="NO_ALGORITHM_LASTS")
             await asyncio.sleep(self._seconds)
 
 

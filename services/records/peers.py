@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 import grpc
@@ -31,7 +30,7 @@ from services.chassis.peers import call_peer
 from services.records.convert import peers as convert
 from services.records.formats.document import ParsedDocument
 from services.records.model import Case, Decision, Filing, Query, Verdict
-from services.records.proof import Compromise, EvidencePiece, TimestampedCheckpoint
+from services.records.proof import AlgorithmRule, Compromise, EvidencePiece, TimestampedCheckpoint
 from services.records.service.slips import slip_from_json
 
 _BATCH_SECONDS = 15.0
@@ -129,7 +128,14 @@ class GrpcSigning:
             self._log.BatchGetEntryProofs, proofs, timeout=_READ_SECONDS, name="signing", forward=False
         )
         _count([leaf_index], answer.proofs)
-        return replace(checkpoint, tlog_proof=answer.proofs[0]) if answer.proofs[0] else None
+        return convert.proven_checkpoint(checkpoint, answer.proofs[0]) if answer.proofs[0] else None
+
+    async def algorithms(self) -> Sequence[AlgorithmRule]:
+        """Asks for the signature policy."""
+        request = trust_service_pb2.GetSignaturePolicyRequest()
+        method = self._trust.GetSignaturePolicy
+        response = await call_peer(method, request, timeout=_READ_SECONDS, name="signing", forward=False)
+        return [convert.algorithm_in(one) for one in response.algorithms]
 
 
 class GrpcIdentity:

@@ -30,12 +30,16 @@ from services.records.model import (
     Verdict,
 )
 from services.records.proof import (
+    AlgorithmRule,
+    ArchiveStamp,
     Compromise,
     Due,
+    Ending,
     EvidencePiece,
     Judgement,
     PackageContents,
     RecordedVerdict,
+    Renewal,
     TimestampedCheckpoint,
     TouchedCursor,
     TouchedDocument,
@@ -162,6 +166,29 @@ class ProofStore(Protocol):
     ) -> Sequence[TouchedDocument]:
         """Documents that the certificate signed and that were received since a time, oldest first, with their readers."""
 
+    async def document(self, id: UUID) -> DocumentEntry | None:
+        """An index entry."""
+
+    async def original(self, facility: str, id: UUID) -> StoredContent | None:
+        """The stored bytes of an accepted submission."""
+
+    async def renewals(self, facility: str, id: UUID) -> Sequence[Renewal]:
+        """Archive time-stamps of a document, oldest first."""
+
+    async def renew(self, renewals: Sequence[Renewal]) -> None:
+        """Keeps archive time-stamps, in one transaction. One with a number that is there already is not kept."""
+
+    async def ending(self, before: datetime, after: Ending | None, limit: int) -> Sequence[Ending]:
+        """Documents that are in the log and whose protection ends before a time, soonest first."""
+
+    async def release(self, places: Sequence[tuple[str, UUID]]) -> None:
+        """Lets the protection of documents, by facility and id, never end: nothing is left of them to protect."""
+
+    async def end_protection(self, renewed_before: datetime, at: datetime, limit: int) -> int:
+        """Lets the protection of documents end now that were last renewed before a time, or never; returns how many of
+        them it found, at most the limit.
+        """
+
 
 class Store(IntakeStore, DocumentStore, ProofStore, Protocol):
     """The records database."""
@@ -190,12 +217,30 @@ class Signing(Protocol):
         none.
         """
 
+    async def algorithms(self) -> Sequence[AlgorithmRule]:
+        """The algorithms of the signature policy in force."""
+
+
+class TimestampAuthority(Protocol):
+    """An RFC 3161 authority outside."""
+
+    async def stamp(self, data: bytes, digest: str) -> ArchiveStamp:
+        """A verified time-stamp over the data by that digest. Raises TimestampUnavailable."""
+
+
+class TimestampUnavailable(Exception):  # the reason is a stable name
+    """The authority gave no time-stamp that can be used."""
+
 
 class PackageFormat(Protocol):
     """The form of evidence packages."""
 
     def evidence_named(self, contents: PackageContents) -> Sequence[str]:
         """SHA-256 of everything that the verdicts name as their evidence, each once."""
+        ...
+
+    def listing(self, contents: PackageContents, number: int, digest: str) -> tuple[bytes, list[bytes]]:
+        """The manifest of the evidence record of that number, and the digests of all files that it names."""
         ...
 
     def build(self, contents: PackageContents) -> bytes:

@@ -120,6 +120,52 @@ class TimestampedCheckpoint:
     tlog_proof: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class Renewal:
+    """An archive time-stamp over all that a document's package held then: the manifest that names it, and the evidence
+    record (RFC 4998), which protects until a time.
+    """
+
+    facility: str
+    document: UUID
+    number: int
+    renewed_at: datetime
+    protected_until: datetime
+    listing: bytes = field(repr=False)
+    record: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A document whose protection ends at a time."""
+
+    facility: str
+    document: UUID
+    protected_until: datetime
+
+
+@dataclass(frozen=True)
+class AlgorithmRule:
+    """An algorithm of the signature policy, for keys of at least so many bits, accepted until a time; None for no end."""
+
+    name: str
+    least_key_bits: int
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class ArchiveStamp:
+    """A time-stamp by an outside authority, DER, with its time, its algorithm and key size, and the end of the authority's
+    certificate.
+    """
+
+    token: bytes = field(repr=False)
+    stated_at: datetime
+    algorithm: str
+    key_bits: int
+    authority_until: datetime
+
+
 @dataclass(frozen=True, repr=False)
 class PackageContents:
     """All that an evidence package holds. `verdicts` are those after the first, which stands in the first answer."""
@@ -129,6 +175,7 @@ class PackageContents:
     verdicts: tuple[RecordedVerdict, ...]
     evidence: tuple[EvidencePiece, ...] = ()
     checkpoint: TimestampedCheckpoint | None = None
+    renewals: tuple[Renewal, ...] = ()
 
 
 # Revocation evidence that is late comes within hours; what never comes is not asked for ever.

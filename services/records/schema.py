@@ -78,6 +78,14 @@ progress = Table(
     Column("state", SmallInteger, nullable=False),
     Column("leaf_index", BigInteger),
     Column("tlog_proof", LargeBinary),
+    # Until when the newest time-stamp protects the evidence; a new document has that of its checkpoint.
+    Column("protected_until", TIME, nullable=False, server_default=text("now() + interval '1 year'")),
+    Index(
+        "ix_progress_protected_until",
+        "protected_until",
+        "submission_id",
+        postgresql_where=text("tlog_proof IS NOT NULL"),
+    ),
     Index("ix_progress_unproven", "leaf_index", postgresql_where=text("leaf_index IS NOT NULL AND tlog_proof IS NULL")),
 )
 
@@ -198,4 +206,17 @@ key_compromise = Table(
     Column("certificate_sha256", LargeBinary, primary_key=True),
     Column("since", TIME, primary_key=True),
     Column("noticed_at", TIME, nullable=False),
+)
+
+seal_renewal = Table(
+    "seal_renewal",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("document_id", UUID, primary_key=True),
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("renewed_at", TIME, nullable=False),
+    Column("protected_until", TIME, nullable=False),
+    # Manifest (names and digests of the package's files) and evidence record (RFC 4998), both zstd.
+    Column("listing", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
 )

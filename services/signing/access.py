@@ -40,7 +40,7 @@ ACCESS: AccessTable = {
     _TRUST + "ImportRevocationList": allow(_ADMIN),
     _TRUST + "ImportTrustList": allow(_ADMIN),
     _TRUST + "ReportKeyCompromise": allow(_ADMIN),
-    _TRUST + "GetSignaturePolicy": allow(*_READERS),
+    _TRUST + "GetSignaturePolicy": allow(*_READERS, (RECORDS, PrincipalKind.WORKLOAD)),
     _LOG + "GetCheckpoint": allow(*_READERS),
     _LOG + "GetCheckpointTimestamp": allow(*_READERS, (RECORDS, PrincipalKind.WORKLOAD)),
     _LOG + "GetInclusionProof": allow(*_READERS),

@@ -58,7 +58,7 @@ signer_key = {folder}/tsa.key
 certs = {folder}/tsa.crt
 signer_digest = sha256
 default_policy = 1.2.3.4.1
-digests = sha256
+digests = sha256, sha512
 ess_cert_id_chain = no
 ess_cert_id_alg = sha256
 """
@@ -132,10 +132,11 @@ class World:
                 "ocsp", *responder, "-reqin", request.name, "-respout", "{out}", "-nmin", "60", "-noverify"
             )
 
-    def timestamp(self, data: bytes) -> bytes:
+    def timestamp(self, data: bytes, digest: str = "sha256") -> bytes:
         """A token by `openssl ts`."""
+        imprint = hashlib.new(digest, data).hexdigest()
         with tempfile.NamedTemporaryFile() as query:
-            query.write(self.openssl("ts", "-query", "-digest", sha256(data), "-sha256", "-cert", "-out", "{out}"))
+            query.write(self.openssl("ts", "-query", "-digest", imprint, f"-{digest}", "-cert", "-out", "{out}"))
             query.flush()
             return self.openssl(
                 "ts", "-reply", "-config", "tsa.conf", "-queryfile", query.name, "-token_out", "-out", "{out}"

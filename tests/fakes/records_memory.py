@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.records.formats.document import ContentKind
@@ -29,10 +29,12 @@ from services.records.proof import (
     MOST_VERDICTS,
     Compromise,
     Due,
+    Ending,
     Judgement,
     Occasion,
     Reader,
     RecordedVerdict,
+    Renewal,
     TouchedCursor,
     TouchedDocument,
     next_look,
@@ -40,6 +42,7 @@ from services.records.proof import (
 from services.records.service.parts import cut
 
 Place = tuple[str, UUID]
+FOREVER = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 @dataclass
@@ -58,6 +61,7 @@ class _Progress:
     leaf_index: int | None = None
     proof: str = ""
     changes: list[StateChange] = field(default_factory=list)
+    protected_until: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(days=365))
 
 
 class MemoryStore:
@@ -73,6 +77,7 @@ class MemoryStore:
         self._verdicts: dict[Place, list[RecordedVerdict]] = {}
         self._due: dict[Place, tuple[datetime, Occasion, int]] = {}
         self._compromises: set[Compromise] = set()
+        self._renewals: dict[Place, list[Renewal]] = {}
         self._disclosures: dict[tuple[Place, str], Reader] = {}
 
     async def known(self, documents: Sequence[Incoming]) -> Mapping[Key, Sequence[Known]]:
@@ -294,3 +299,37 @@ class MemoryStore:
             readers = tuple(sorted(given, key=lambda one: (one.first_at, one.facility)))
             found.append(TouchedDocument(id, facility, at, signers[certificate_sha256], readers))
         return sorted(found, key=lambda one: (one.received_at, one.submission))[:limit]
+
+    async def renewals(self, facility: str, id: UUID) -> Sequence[Renewal]:
+        return list(self._renewals.get((facility, id), ()))
+
+    async def renew(self, renewals: Sequence[Renewal]) -> None:
+        for one in renewals:
+            kept = self._renewals.setdefault((one.facility, one.document), [])
+            if one.number not in {other.number for other in kept}:
+                kept.append(one)
+                self._progress[one.facility, one.document].protected_until = one.protected_until
+
+    async def ending(self, before: datetime, after: Ending | None, limit: int) -> Sequence[Ending]:
+        found = [
+            Ending(*place, progress.protected_until)
+            for place, progress in self._progress.items()
+            if progress.proof and progress.protected_until < before
+        ]
+        found.sort(key=lambda one: (one.protected_until, one.document))
+        last = None if after is None else (after.protected_until, after.document)
+        return [one for one in found if last is None or (one.protected_until, one.document) > last][:limit]
+
+    async def release(self, places: Sequence[Place]) -> None:
+        for place in places:
+            self._progress[place].protected_until = FOREVER
+
+    async def end_protection(self, renewed_before: datetime, at: datetime, limit: int) -> int:
+        found = 0
+        for place, progress in self._progress.items():
+            last = max((one.renewed_at for one in self._renewals.get(place, ())), default=None)
+            due = last is None or last < renewed_before
+            if progress.proof and at < progress.protected_until < FOREVER and due and found < limit:
+                progress.protected_until = at
+                found += 1
+        return found

@@ -15,7 +15,7 @@ from services.chassis.errors import DomainError
 from services.records.formats.document import IdentifierType, ParsedDocument
 from services.records.model import Case, Decision, Filing, Permission, Query, Span, Verdict, WithheldKind
 from services.records.ports import InsurerRefused, InsurerUnavailable
-from services.records.proof import Compromise, EvidencePiece, TimestampedCheckpoint
+from services.records.proof import AlgorithmRule, Compromise, EvidencePiece, TimestampedCheckpoint
 from services.records.service.slips import Slip, slip_from_json
 
 CERTIFICATE = "ab" * 32
@@ -24,6 +24,12 @@ BAD = verdict_pb2.Verdict(
     indication=verdict_pb2.INDICATION_TOTAL_FAILED,
     sub_indication=verdict_pb2.SUB_INDICATION_HASH_FAILURE,
     reason="DIGEST_MISMATCH",
+)
+
+
+RULES = (
+    *(AlgorithmRule(name, 0, None) for name in ("sha256", "sha384", "sha512")),
+    *(AlgorithmRule(f"ecdsa-p256-{name}", 0, None) for name in ("sha256", "sha512")),
 )
 
 
@@ -51,6 +57,7 @@ class FakeSigning:
     compromises: list[Compromise] = field(default_factory=list)
     pieces: dict[str, EvidencePiece] = field(default_factory=dict)
     checkpoint: TimestampedCheckpoint | None = None
+    rules: tuple[AlgorithmRule, ...] = RULES
 
     async def verify(self, cases: Sequence[Case]) -> Sequence[Verdict]:
         documents = [case.incoming for case in cases]
@@ -83,6 +90,9 @@ class FakeSigning:
 
     async def timestamped_checkpoint(self, leaf_index: int) -> TimestampedCheckpoint | None:
         return self.checkpoint
+
+    async def algorithms(self) -> Sequence[AlgorithmRule]:
+        return self.rules
 
 
 @dataclass

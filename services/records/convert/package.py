@@ -6,6 +6,7 @@ what an archive time-stamp over their digests relies on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,7 +16,7 @@ from lienthong.records.v1 import evidence_service_pb2, submission_pb2
 
 from services.records.convert.evidence import verdict_messages
 from services.records.convert.intake import record_message
-from services.records.formats.asic import Member, build_container
+from services.records.formats.asic import Member, build_container, manifest, record_names
 from services.records.proof import EvidenceKind, PackageContents
 from services.records.signatures import DetachedSignature, SignatureForm
 
@@ -37,6 +38,7 @@ _EVIDENCE = {
     EvidenceKind.OCSP_RESPONSE: ("ors", "application/ocsp-response"),
     EvidenceKind.TIMESTAMP_TOKEN: ("tst", "application/vnd.etsi.timestamp-token"),
 }
+RECORD_MEDIA_TYPE = "application/ers"
 _JSON = "application/json"
 
 
@@ -70,6 +72,13 @@ class AsicPackage:
         """The files, without the container's own."""
         return list(_members(contents))
 
+    def listing(self, contents: PackageContents, number: int, digest: str) -> tuple[bytes, list[bytes]]:
+        """The manifest of an evidence record over everything that is there now, and the digests it names."""
+        members = self.members(contents)
+        _, record = record_names(number)
+        hashes = [hashlib.new(digest, member.content).digest() for member in members]
+        return manifest(members, record, RECORD_MEDIA_TYPE, digest), hashes
+
     def build(self, contents: PackageContents) -> bytes:
         """The sealed container."""
         return build_container(self.members(contents), self._seal)
@@ -96,6 +105,10 @@ def _members(contents: PackageContents) -> Iterator[Member]:
         yield Member(CHECKPOINT, "text/plain", checkpoint.checkpoint.encode())
         yield Member(CHECKPOINT_TOKEN, "application/vnd.etsi.timestamp-token", checkpoint.token)
         yield Member(CHECKPOINT_PROOF, "text/plain", checkpoint.tlog_proof.encode())
+    for renewal in contents.renewals:
+        listing, record = record_names(renewal.number)
+        yield Member(listing, "text/xml", renewal.listing)
+        yield Member(record, RECORD_MEDIA_TYPE, renewal.record)
 
 
 def _verdicts(contents: PackageContents) -> list[evidence_service_pb2.RecordedVerdict]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from uuid import UUID
 
 from google.type import date_pb2
+from lienthong.client.tlog.proof import TlogProof
 from lienthong.consent.v1 import decision_pb2, decision_service_pb2
 from lienthong.identity.v1 import person_pb2, source_record_service_pb2
 from lienthong.referrals.v1 import referral_pb2, slip_import_service_pb2
-from lienthong.signing.v1 import log_service_pb2, trust_pb2, verdict_pb2, verification_service_pb2
+from lienthong.signing.v1 import log_service_pb2, trust_pb2, trust_service_pb2, verdict_pb2, verification_service_pb2
 from lienthong.type.v1 import (
     access_context_pb2,
     administrative_area_pb2,
@@ -39,7 +41,7 @@ from services.records.model import (
     Verdict,
     WithheldKind,
 )
-from services.records.proof import Compromise, EvidenceKind, EvidencePiece, TimestampedCheckpoint
+from services.records.proof import AlgorithmRule, Compromise, EvidenceKind, EvidencePiece, TimestampedCheckpoint
 from services.records.service.slips import Slip
 
 _LONGEST_MRN = 100
@@ -129,6 +131,11 @@ def compromise_in(registered: trust_pb2.SignerCertificate) -> Compromise:
     return Compromise(registered.name.removeprefix("signerCertificates/"), since)
 
 
+def algorithm_in(rule: trust_service_pb2.AlgorithmRule) -> AlgorithmRule:
+    """A rule of the signature policy."""
+    return AlgorithmRule(rule.algorithm, rule.least_key_bits, time_in(rule, "end_time"))
+
+
 def evidence_in(evidence: verification_service_pb2.Evidence) -> EvidencePiece:
     """A piece of evidence. Raises EvidenceAltered when it is not what its name says."""
     if hashlib.sha256(evidence.content).hexdigest() != evidence.sha256:
@@ -139,6 +146,14 @@ def evidence_in(evidence: verification_service_pb2.Evidence) -> EvidencePiece:
 def timestamped_checkpoint_in(response: log_service_pb2.GetCheckpointTimestampResponse) -> TimestampedCheckpoint:
     """A checkpoint with its time-stamp."""
     return TimestampedCheckpoint(response.checkpoint, response.timestamp_token)
+
+
+def proven_checkpoint(stamped: TimestampedCheckpoint, proof: str) -> TimestampedCheckpoint:
+    """A time-stamped checkpoint with the proof of an entry under it. The proof carries the very bytes that are stamped,
+    not the same checkpoint with the cosignatures of today: what a package holds never changes.
+    """
+    found = TlogProof.parse(proof)
+    return replace(stamped, tlog_proof=replace(found, checkpoint=stamped.checkpoint).encode())
 
 
 def checkpoint_size(checkpoint: str) -> int:

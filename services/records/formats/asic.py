@@ -21,7 +21,11 @@ MANIFEST = "META-INF/ASiCManifest.xml"
 SIGNATURE = "META-INF/signature.p7s"
 _ASIC = "http://uri.etsi.org/02918/v1.2.1#"
 _DS = "http://www.w3.org/2000/09/xmldsig#"
-_SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+_DIGESTS = {
+    "sha256": "http://www.w3.org/2001/04/xmlenc#sha256",
+    "sha384": "http://www.w3.org/2001/04/xmldsig-more#sha384",
+    "sha512": "http://www.w3.org/2001/04/xmlenc#sha512",
+}
 # The first moment that the format can express: times of files say nothing here, the seal's time does.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -42,19 +46,29 @@ def build_container(members: Sequence[Member], sign: Callable[[bytes], bytes]) -
     return pack([*members, Member(MANIFEST, "text/xml", listing), Member(SIGNATURE, "", sign(listing))])
 
 
-def manifest(members: Sequence[Member]) -> bytes:
-    """The manifest over the members, in their order."""
+def record_names(number: int) -> tuple[str, str]:
+    """Names of the manifest of an evidence record and of the record (EN 319 162-1 annex A.6)."""
+    return f"META-INF/ASiCEvidenceRecordManifest{number}.xml", f"META-INF/evidencerecord{number}.ers"
+
+
+def manifest(
+    members: Sequence[Member],
+    protected_by: str = SIGNATURE,
+    media_type: str = "application/pkcs7-signature",
+    digest: str = "sha256",
+) -> bytes:
+    """The manifest over the members, in their order; `protected_by` is the file of the signature or record over it."""
     root = etree.Element(f"{{{_ASIC}}}ASiCManifest", nsmap={"asic": _ASIC, "ds": _DS})
-    etree.SubElement(root, f"{{{_ASIC}}}SigReference", URI=SIGNATURE, MimeType="application/pkcs7-signature")
+    etree.SubElement(root, f"{{{_ASIC}}}SigReference", URI=protected_by, MimeType=media_type)
     for member in members:
         reference = etree.SubElement(
             root, f"{{{_ASIC}}}DataObjectReference", URI=member.name, MimeType=member.media_type
         )
         if member.root:
             reference.set("Rootfile", "true")
-        etree.SubElement(reference, f"{{{_DS}}}DigestMethod", Algorithm=_SHA256)
+        etree.SubElement(reference, f"{{{_DS}}}DigestMethod", Algorithm=_DIGESTS[digest])
         value = etree.SubElement(reference, f"{{{_DS}}}DigestValue")
-        value.text = base64.b64encode(hashlib.sha256(member.content).digest()).decode()
+        value.text = base64.b64encode(hashlib.new(digest, member.content).digest()).decode()
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
 

@@ -10,10 +10,11 @@ from services.chassis.keyring import Keyring, PersonKeys
 from services.records.postgres.documents import DocumentTables
 from services.records.postgres.intake import IntakeTables
 from services.records.postgres.progress import ProgressTables
+from services.records.postgres.renewals import RenewalTables
 from services.records.postgres.vault import Vault
 
 
-class PostgresStore(IntakeTables, ProgressTables, DocumentTables):
+class PostgresStore(IntakeTables, ProgressTables, DocumentTables, RenewalTables):
     """The records database."""
 
     def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:

@@ -35,6 +35,7 @@ class PackageService:
     async def contents(self, entry: DocumentEntry, stored: StoredContent) -> PackageContents:
         """What the package of a document holds now."""
         verdicts = tuple(await self._store.verdicts(entry.facility, entry.id))
+        renewals = tuple(await self._store.renewals(entry.facility, entry.id))
         bare = PackageContents(entry, stored, verdicts)
         named = self._form.evidence_named(bare)
         evidence, checkpoint = await asyncio.gather(self._signing.evidence(named), self._checkpoint(stored))
@@ -42,7 +43,7 @@ class PackageService:
         if missing:
             # Whoever needs the proof is better off with what there is; the verifier names what is not.
             log.event("evidence_missing", level="error", pieces=missing)
-        return PackageContents(entry, stored, verdicts, tuple(evidence), checkpoint)
+        return PackageContents(entry, stored, verdicts, tuple(evidence), checkpoint, renewals)
 
     async def _checkpoint(self, stored: StoredContent) -> TimestampedCheckpoint | None:
         if not stored.record.tlog_proof:

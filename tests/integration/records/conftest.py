@@ -26,7 +26,7 @@ from services.chassis.principal import PrincipalKind
 from services.chassis.server import Server
 from services.chassis.settings import TelemetrySettings
 from services.records.__main__ import Peers, assemble
-from services.records.config import EvidenceSettings, InsurerSettings, IntakeSettings, Settings
+from services.records.config import ArchiveSettings, EvidenceSettings, InsurerSettings, IntakeSettings, Settings
 from services.records.formats.document import ContentKind
 from services.records.model import Permission
 from tests.fakes.records_ports import FakeConsent, FakeIdentity, FakeSigning, FakeSlips
@@ -157,6 +157,7 @@ def settings(identities: Identities, database_for: DatabaseFor, keyring_file: Pa
         consent_address=nobody,
         referrals_address=nobody,
         evidence=EvidenceSettings(rejudging_seconds=0.1),
+        archive=ArchiveSettings(),
         intake=IntakeSettings(),
         insurer=InsurerSettings(),
     )

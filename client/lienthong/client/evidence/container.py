@@ -30,14 +30,19 @@ LARGEST = 64 * 1024 * 1024
 MOST_MEMBERS = 4_096
 _ASIC = "{http://uri.etsi.org/02918/v1.2.1#}"
 _DS = "{http://www.w3.org/2000/09/xmldsig#}"
-_SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+_DIGESTS = {
+    "http://www.w3.org/2001/04/xmlenc#sha256": "sha256",
+    "http://www.w3.org/2001/04/xmldsig-more#sha384": "sha384",
+    "http://www.w3.org/2001/04/xmlenc#sha512": "sha512",
+}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a manifest says: the file of its signature or record, and the digest of each file (SHA-256)."""
+    """What a manifest says: the file of its signature or record, the name of its digest, and the digest of each file."""
 
     protected_by: str
+    digest: str
     digests: Mapping[str, bytes]
 
 
@@ -78,26 +83,34 @@ def read_listing(content: bytes, member: str) -> Listing:
         if root.tag != f"{_ASIC}ASiCManifest" or reference is None:
             raise MemberMalformed("not a manifest", member)
         digests: dict[str, bytes] = {}
+        names: set[str] = set()
         for one in root.iterfind(f"{_ASIC}DataObjectReference"):
             method, value = one.find(f"{_DS}DigestMethod"), one.findtext(f"{_DS}DigestValue")
             name = one.get("URI", "")
-            if method is None or method.get("Algorithm") != _SHA256 or value is None or name in digests:
-                raise MemberMalformed("a reference that is not one file with its SHA-256", member)
+            algorithm = "" if method is None else _DIGESTS.get(method.get("Algorithm", ""), "")
+            if not algorithm or value is None or name in digests:
+                raise MemberMalformed("a reference that is not one file with its SHA-2 digest", member)
+            names.add(algorithm)
             digests[name] = base64.b64decode(value, validate=True)
     except (ET.ParseError, binascii.Error, ValueError) as error:
         raise MemberMalformed("not a manifest", member) from error
-    return Listing(reference.get("URI", ""), digests)
+    if len(names) != 1:
+        raise MemberMalformed("no file, or several digests", member)
+    return Listing(reference.get("URI", ""), names.pop(), digests)
 
 
 def check_listed(listing: Listing, members: Mapping[str, bytes]) -> None:
-    """Raises MemberMissing, MemberAltered or MemberUnlisted unless the manifest and the files agree."""
+    """Raises MemberMissing or MemberAltered unless the files that the manifest names are there as it says."""
     for name, digest in listing.digests.items():
         content = members.get(name)
         if content is None:
             raise MemberMissing("named by the manifest and not there", name)
-        if not hmac.compare_digest(hashlib.sha256(content).digest(), digest):
+        if not hmac.compare_digest(hashlib.new(listing.digest, content).digest(), digest):
             raise MemberAltered("not what the manifest says", name)
+
+
+def check_complete(listing: Listing, members: Mapping[str, bytes]) -> None:
+    """Raises MemberUnlisted unless the manifest names every file but itself and its seal."""
     for name in members:
-        own = name in (MANIFEST, SEAL) or name.startswith((RECORD_MANIFEST, RECORD))
-        if not own and name not in listing.digests:
+        if name not in (MANIFEST, SEAL) and name not in listing.digests:
             raise MemberUnlisted("not named by the manifest", name)

@@ -29,6 +29,7 @@ from lienthong.client.evidence.errors import (
     SignatureInvalid,
     TimestampInvalid,
 )
+from lienthong.client.evidence.renewals import RenewalLine, check_renewals
 from lienthong.client.evidence.signatures import XADES, Rechecked, read_listed, recheck
 from lienthong.client.evidence.signed_data import SignedDataInvalid
 from lienthong.client.evidence.timestamps import TokenRefused, open_token
@@ -48,6 +49,8 @@ CHECKPOINT, CHECKPOINT_TOKEN, CHECKPOINT_PROOF = (
     "log/checkpoint.tst",
     "log/checkpoint.tlog-proof",
 )
+# What an archive time-stamp must protect at least.
+_NEEDED = (DOCUMENT, RECEIPT, "signatures.json", "verdicts/1.json")
 _TOLERANCE = timedelta(minutes=5)
 _PASSED = verdict_pb2.INDICATION_TOTAL_PASSED
 
@@ -101,7 +104,7 @@ class SignatureLine:
 @dataclass(frozen=True)
 class EvidenceReport:
     """What a valid package proves. `existed_at` is the time that a time-stamping authority states for a checkpoint that
-    covers the document; None where the package has none.
+    covers the document; None where the package has none. `renewals` are the archive time-stamps, oldest first.
     """
 
     receipt: ReceiptReport
@@ -111,6 +114,7 @@ class EvidenceReport:
     signatures: tuple[SignatureLine, ...]
     pieces: int
     existed_at: datetime | None
+    renewals: tuple[RenewalLine, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -127,6 +131,7 @@ class EvidenceReport:
         lines.append(f"  evidence     {self.pieces} pieces, all at hand")
         if self.existed_at is not None:
             lines.append(f"  existed      before {format_time(self.existed_at)}, by a time-stamp over the log")
+        lines += [f"  renewed      {format_time(one.time)}, {one.digest}" for one in self.renewals]
         return "\n".join(lines)
 
 
@@ -141,6 +146,7 @@ def verify_package(package: bytes, trust: EvidenceTrust, *, now: datetime | None
     if listing.protected_by != container.SEAL:
         raise SealInvalid("the manifest names another seal", container.MANIFEST)
     container.check_listed(listing, members)
+    container.check_complete(listing, members)
     document = _member(members, DOCUMENT)
     receipt, report = _receipt(members, trust, document, at)
     if sealed_at < report.entry.received_at - _TOLERANCE:
@@ -174,6 +180,7 @@ def verify_package(package: bytes, trust: EvidenceTrust, *, now: datetime | None
         ),
         signatures=tuple(_line(one, rechecked) for one in verdicts[-1].verdict.signatures),
         pieces=len(evidence),
+        renewals=tuple(check_renewals(members, _NEEDED, trust.timestamp_authorities, evidence.certificates.values())),
         existed_at=_checkpoint(members, trust, receipt, report, evidence),
     )
 
