@@ -276,6 +276,17 @@ class Pki:
             self._pairs["seal"] = pair
         return self._pairs["seal"]
 
+    def evidence_roots(self) -> dict[str, bytes]:
+        """Public keys for verifying evidence packages, PEM by file name: roots of signers and of time-stamps, and the seal's
+        own certificate, because its issuer issues others too.
+        """
+        seal = x509.load_pem_x509_certificates(self.seal().certificate.read_bytes())[0]
+        return {
+            "authorities": self.signing_root.pem,
+            "timestamps": self.time_root.pem,
+            "seals": seal.public_bytes(serialization.Encoding.PEM),
+        }
+
     def ed25519(self, name: str) -> Path:
         """A private Ed25519 key, PEM (PKCS#8): one for each name."""
         path = self.folder / f"{name}.pem"

@@ -299,6 +299,9 @@ class LocalStack:
         for name, witness in witnesses.items():
             name = f"witness-{name}"
             self._launch(Command(name, witness.arguments, _environment(), self._log(name), ROOT))
+        # With the policy, all that `lienthong.client.evidence` needs to verify a package.
+        for name, certificates in pki.evidence_roots().items():
+            (self.folder / f"{name}.pem").write_bytes(certificates)
         (self.folder / "trust.policy").write_text(trust_policy(log, promise, witnesses).encode(), "utf-8")
         return keys
 
@@ -341,6 +344,8 @@ class LocalStack:
                 "LIENTHONG_PROMISE_KEY": str(keys["promise"]),
                 "LIENTHONG_SEAL_KEY": str(pki.seal().private_key),
                 "LIENTHONG_SEAL_CERTIFICATE": str(pki.seal().certificate),
+                "LIENTHONG_ARCHIVE_URL": authorities.tsa,
+                "LIENTHONG_ARCHIVE_ROOTS": str(Path(authorities.folder) / "time-root.crt"),
                 "LIENTHONG_INSURER_URL": f"{outside.base}/insurer",
                 "LIENTHONG_INSURER_USERNAME": outside.insurer_username,
                 "LIENTHONG_INSURER_PASSWORD_FILE": str(pki.folder / "insurer.password"),
