@@ -21,7 +21,7 @@ from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.errors import SignatureValidationError
 
 _MEMORY = 768 * 1024 * 1024
-_SECONDS = 3
+_SECONDS = 2
 _FILES = 32
 
 

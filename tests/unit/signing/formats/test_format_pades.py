@@ -198,20 +198,27 @@ def outcome(pdf: bytes, reader: PdfReader) -> SignatureLevel | tuple[str, str]:
         return str(finding.sub_indication), finding.reason
 
 
-def test_a_bomb_does_not_take_the_service_down(signed: bytes, reader: PdfReader) -> None:
-    """Half a gigabyte of zeros in an object stream that the cross-reference needs."""
+def zipped() -> bytes:
+    """900 MB of zeros where the cross-reference should be."""
     squeezer = zlib.compressobj(9)
-    packed = b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(900)) + squeezer.flush()
-    start = b"%PDF-1.7\n"
-    stream = (
-        b"1 0 obj\n<</Type/XRef/Size 2/W[1 1 1]/Root 2 0 R/Filter/FlateDecode/Length "
-        + str(len(packed)).encode()
-        + b">>stream\n"
-        + packed
-        + b"\nendstream\nendobj\n"
-    )
-    bomb = start + stream + b"startxref\n" + str(len(start)).encode() + b"\n%%EOF"
-    assert refused(bomb, reader) in ((F, "PDF_TOO_COMPLEX"), (F, "PDF_MALFORMED"))
+    packed = b"".join(squeezer.compress(bytes(1 << 24)) for _ in range(56)) + squeezer.flush()
+    size = str(len(packed)).encode()
+    head = b"1 0 obj\n<</Type/XRef/Size 2/W[1 1 1]/Root 2 0 R/Filter/FlateDecode/Length " + size + b">>stream\n"
+    return b"%PDF-1.7\n" + head + packed + b"\nendstream\nendobj\nstartxref\n9\n%%EOF"
+
+
+def crowded(filling: bytes) -> bytes:
+    """A catalogue whose form is very long."""
+    body = b"%PDF-1.7\n1 0 obj\n<</Type/Catalog/AcroForm<</Fields[" + filling + b"]>>>>\nendobj\n"
+    table = b"xref\n0 2\n0000000000 65535 f \n0000000009 00000 n \ntrailer\n<</Size 2/Root 1 0 R>>\n"
+    return body + table + b"startxref\n" + str(len(body)).encode() + b"\n%%EOF"
+
+
+def test_bombs_do_not_take_the_service_down(signed: bytes, reader: PdfReader) -> None:
+    assert refused(crowded(b""), reader) == ("NO_SIGNATURE_FOUND", "SIGNATURE_MISSING")
+    assert refused(zipped(), reader) == (F, "PDF_MALFORMED")
+    assert refused(crowded(b"[" * 100_000), reader) == (F, "PDF_MALFORMED")
+    assert refused(crowded(b"0 " * 8_000_000), reader) == (F, "PDF_TOO_COMPLEX")
     assert verify_pades(signed, reader).format is SignatureFormat.PADES
 
 
