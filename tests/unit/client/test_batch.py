@@ -47,6 +47,12 @@ def test_every_document_is_shown_and_no_other(count: int, data: st.DataObject) -
             verify_membership(manifest, *arguments)
 
 
+def test_a_long_path_is_not_looked_at() -> None:
+    manifest, paths = make_batch("01001", [b"a", b"b"])
+    with pytest.raises(BatchMembershipInvalid, match="at most 14"):
+        verify_membership(manifest, 0, [paths[0][0]] * 15, b"a")
+
+
 def test_the_root_is_that_of_rfc_6962() -> None:
     """Two leaves by hand."""
     manifest, paths = make_batch("79001", [b"a", b"b"])

@@ -432,6 +432,12 @@ def test_unsigned_attributes_are_bounded() -> None:
     assert verify_cms(CONTENT, altered(unsigned(*tokens[:4]))).timestamps == tuple(tokens[:4])
     assert refused(altered(unsigned(*tokens))) == (F, "TIMESTAMPS_TOO_MANY")
 
+    def other(signed: cms.SignedData) -> None:
+        attribute = cms.CMSAttribute({"type": "1.2.3", "values": [core.Null()]})
+        signed["signer_infos"][0]["unsigned_attrs"] = cms.CMSAttributes([attribute])
+
+    assert verify_cms(CONTENT, altered(other)).timestamps == ()
+
     def many(signed: cms.SignedData) -> None:
         attributes = [cms.CMSAttribute({"type": f"1.2.3.{n}", "values": [core.Null()]}) for n in range(33)]
         signed["signer_infos"][0]["unsigned_attrs"] = cms.CMSAttributes(attributes)

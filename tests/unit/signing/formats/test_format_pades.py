@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -292,6 +293,15 @@ def test_a_reader_cannot_shift_what_is_covered(place: int, by: int, signed: byte
     answer = pades_reader.find(signed)
     assert verify_pades(signed, Captured(answer)).level is SignatureLevel.B
     answer["byte_range"][place] += by
+    assert refused(signed, Captured(answer)) == (F, "COVERAGE_NOT_WHOLE")
+
+
+def test_a_reader_cannot_leave_out_less_than_the_string(signed: bytes) -> None:
+    """Without its brackets the string would no more be a string; what stands there could be read as something else."""
+    answer = pades_reader.find(signed)
+    start, before, after, rest = answer["byte_range"]
+    answer["byte_range"] = [start, before + 1, after - 1, rest + 1]
+    answer["contents"] = hashlib.sha256(bytes.fromhex(signed[before + 2 : after - 2].decode())).hexdigest()
     assert refused(signed, Captured(answer)) == (F, "COVERAGE_NOT_WHOLE")
 
 

@@ -360,6 +360,19 @@ def test_every_mutation_of_a_detached_one_has_its_reason(name: str, detached: by
     assert detached_refused(TABLE, file) == (sub_indication, reason)
 
 
+def test_one_signature_in_a_file(detached: bytes) -> None:
+    inner = f'<xades:CounterSignature><Signature xmlns="{DS}"/></xades:CounterSignature><xades:SignatureTimeStamp>'
+    counter = with_timestamp(detached, [b"x"]).replace(b"<xades:SignatureTimeStamp>", inner.encode())
+    assert detached_refused(TABLE, counter) == (F, "SIGNATURE_NOT_UNIQUE")
+
+
+def test_time_stamps_are_made_in_one_way(signed: bytes) -> None:
+    stamped = with_timestamp(signed, [b"x", b"y"], EXCLUSIVE)
+    mixed = stamped.replace(f'<CanonicalizationMethod Algorithm="{EXCLUSIVE}"/><xades:Enc'.encode(), b"<xades:Enc", 1)
+    assert mixed != stamped
+    assert refused(mixed) == (F, "TIMESTAMP_STRUCTURE")
+
+
 def test_a_signature_is_small(signed: bytes) -> None:
     many = put("</xades:SigningCertificateV2>", "<xades:Cert/>" * 500 + "</xades:SigningCertificateV2>")(signed)
     assert refused(many) == (F, "SIGNATURE_TOO_COMPLEX")
