@@ -1,5 +1,5 @@
-"""Signatures with a facility's key: XMLDSig inside CHUKYDONVI and detached CMS (CAdES-B), over a key that a `Signer`
-holds.
+"""Signatures with a facility's or a practitioner's key, over a key that a `Signer` holds: XMLDSig and XAdES, CMS (CAdES), JWS (JAdES) and
+PAdES.
 """
 
 from __future__ import annotations
@@ -11,6 +11,21 @@ from lienthong.agent.signing.signer import (
     Pkcs12Signer,
     Signer,
     SigningError,
+    TokenCertificateMissing,
+    TokenKeyMissing,
+    TokenPinWrong,
+    TokenUnavailable,
 )
 
-__all__ = ["DocumentUnsignable", "KeyAlgorithm", "KeystoreInvalid", "Pkcs12Signer", "Signer", "SigningError"]
+__all__ = [
+    "DocumentUnsignable",
+    "KeyAlgorithm",
+    "KeystoreInvalid",
+    "Pkcs12Signer",
+    "Signer",
+    "SigningError",
+    "TokenCertificateMissing",
+    "TokenKeyMissing",
+    "TokenPinWrong",
+    "TokenUnavailable",
+]

@@ -20,6 +20,7 @@ _C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _METHODS = {
     KeyAlgorithm.RSA: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
+    KeyAlgorithm.RSA_PSS: "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1",
     KeyAlgorithm.P256: "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256",
 }
 _HOLDER = re.compile(rb"<CHUKYDONVI(?P<space>[ \t\r\n]*)(?:/>|>(?P<inside>[ \t\r\n]*)</CHUKYDONVI[ \t\r\n]*>)")
