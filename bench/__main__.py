@@ -23,7 +23,7 @@ import grpc
 import zstandard
 from google.protobuf.duration_pb2 import Duration
 from lienthong.agent.profile import Profile, load_profile
-from lienthong.agent.signing import Pkcs12Signer
+from lienthong.agent.signing.opening import open_signer
 from lienthong.agent.signing.xmldsig import sign_envelope
 from lienthong.agent.submission import Outcome, Outgoing, Submitter, message, outgoing
 from lienthong.agent.tokens import ClientCredentials
@@ -118,7 +118,7 @@ def quiet(stack: LocalStack) -> None:
 def signed(stack: LocalStack, folder: Path, count: int, seed: int) -> list[Outgoing]:
     """Signed episodes on disk."""
     profile = profile_of(stack, SENDER)
-    signer = Pkcs12Signer(profile.signing_keystore, profile.signing_passphrase_file.read_text("utf-8").strip())
+    signer = open_signer(profile.key_source())
     generator = Generator(seed)
     persons = [sample_person(one) for one in stack.endpoints["persons"]]
     documents = []

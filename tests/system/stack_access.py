@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 from lienthong.agent.profile import load_profile
-from lienthong.agent.signing import Pkcs12Signer
+from lienthong.agent.signing.opening import open_signer
 from lienthong.agent.signing.xmldsig import sign_envelope
 from lienthong.agent.submission import Outgoing, outgoing
 from lienthong.agent.tokens import ClientCredentials
@@ -39,8 +39,7 @@ def signed_documents(stack: LocalStack, folder: Path, facility: str, count: int,
     """Signed episodes on disk; ids are ours, so that a document can be told from its retry."""
     (path,) = [one["profile"] for one in stack.endpoints["facilities"] if one["code"] == facility]
     profile = load_profile(Path(path))
-    passphrase = profile.signing_passphrase_file.read_text("utf-8").strip()
-    signer = Pkcs12Signer(profile.signing_keystore, passphrase)
+    signer = open_signer(profile.key_source())
     generator = Generator(seed)
     persons = [sample_person(one) for one in stack.endpoints["persons"]]
     documents = []

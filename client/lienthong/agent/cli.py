@@ -1,24 +1,54 @@
-"""`lienthong`, the facility agent: sign, submit, track, verify, and read what citizens allow."""
+"""`lienthong`, the facility agent: sign, submit, track, verify, and read what citizens allow.
+
+Commands are imported when they are used: a command that needs no network does not wait for gRPC to load.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from lienthong.agent.commands.consent import consent
-from lienthong.agent.commands.log import log
-from lienthong.agent.commands.person import person
-from lienthong.agent.commands.receipt import receipt
-from lienthong.agent.commands.records import records
-from lienthong.agent.commands.referral import referral
-from lienthong.agent.commands.sign import sign
-from lienthong.agent.commands.submit import status, submit
 from lienthong.agent.profile import ENVIRONMENT
 from lienthong.agent.session import Session
 
+_COMMANDS = {
+    "sign": ("sign", "Signs an XML document or a folder of them."),
+    "submit": ("submit", "Streams signed documents to the system."),
+    "status": ("submit", "Shows where a document stands."),
+    "receipt": ("receipt", "Receipts: the proof that a document was accepted."),
+    "person": ("person", "Persons of the national index."),
+    "records": ("records", "Documents and health books."),
+    "consent": ("consent", "Requests to citizens, and what they allow."),
+    "referral": ("referral", "Referrals to and from this facility."),
+    "log": ("log", "The transparency log that receipts point into."),
+}
+"""Module in `commands` and one line of help, by the command's name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class LazyCommands(click.Group):
+    """A group whose commands are imported at their first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"lienthong.agent.commands.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--profile",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -30,7 +60,3 @@ from lienthong.agent.session import Session
 def main(context: click.Context, profile: Path | None, licence: str, role: str) -> None:
     """Connects a facility's system to Liên Thông."""
     context.obj = Session(profile, licence, role)
-
-
-for command in (sign, submit, status, receipt, person, records, consent, referral, log):
-    main.add_command(command)

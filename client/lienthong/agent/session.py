@@ -1,4 +1,4 @@
-"""What every command shares: the profile, the channel, and errors in words."""
+"""What every command shares: the profile, the key, the channel, and errors in words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import grpc
 
 from lienthong.agent.profile import ENVIRONMENT, Profile, ProfileInvalid, load_profile
-from lienthong.agent.tokens import ClientCredentials, TokenRefused
-from lienthong.agent.tracing import traced
-from lienthong.client.channel import connect
-from lienthong.client.errors import LienthongError, from_rpc_error
+
+if TYPE_CHECKING:
+    # Loaded at first use: gRPC and X.509 take longer to load than most commands to run.
+    import grpc
+
+    from lienthong.agent.signing.signer import Signer
+    from lienthong.agent.tokens import ClientCredentials
+    from lienthong.client.errors import LienthongError
 
 T = TypeVar("T")
 CALL_SECONDS = 20.0
@@ -51,9 +54,22 @@ class Session:
                 raise click.ClickException(str(error)) from error
         return self._profile
 
+    def signer(self, role: str = "facility") -> Signer:
+        """The key of `facility` or `practitioner` that the profile names."""
+        from lienthong.agent.signing.opening import open_signer
+        from lienthong.agent.signing.signer import SigningError
+
+        try:
+            return open_signer(self.profile.key_source(role))
+        except (ProfileInvalid, SigningError) as error:
+            raise click.ClickException(str(error)) from error
+
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
         """A channel to the gateway with the facility's certificate and token."""
+        from lienthong.agent.tokens import ClientCredentials
+        from lienthong.agent.tracing import traced
+
         profile = self.profile
         tokens = ClientCredentials(
             profile.token_endpoint,
@@ -70,6 +86,8 @@ class Session:
 
     @asynccontextmanager
     async def _connected(self, tokens: ClientCredentials) -> AsyncIterator[grpc.aio.Channel]:
+        from lienthong.client.channel import connect
+
         profile = self.profile
         channel = connect(
             profile.gateway,
@@ -87,6 +105,11 @@ class Session:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's coroutine; whatever goes wrong ends in one clear message and exit code 1."""
+    import grpc
+
+    from lienthong.agent.tokens import TokenRefused
+    from lienthong.client.errors import LienthongError, from_rpc_error
+
     try:
         return asyncio.run(work)
     except grpc.aio.AioRpcError as error:
@@ -95,6 +118,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise click.ClickException(describe(error)) from error
     except TokenRefused as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        # A certificate or key that the profile names is not there, or TLS cannot use it.
+        raise click.ClickException(f"{error.filename or 'TLS'}: {type(error).__name__}") from error
 
 
 def call(session: Session, work: Callable[[grpc.aio.Channel], Awaitable[T]]) -> T:

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lienthong.agent.session import CALL_SECONDS, Session, call, describe
+from lienthong.agent.sidecars import SidecarInvalid, by_document, sidecars
 from lienthong.agent.spool import Spool, SpoolEntry, SpoolState
 from lienthong.agent.submission import LARGEST_DOCUMENT, Outcome, Outgoing, Submitter, outgoing
+from lienthong.client.batch import MOST_DOCUMENTS, BatchError
 from lienthong.client.errors import from_rpc_error
 from lienthong.client.tlog.receipt import Receipt
 from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc, receipt_pb2, submission_pb2
@@ -32,9 +34,14 @@ def receipt_of(message: receipt_pb2.Receipt) -> Receipt:
 @click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option("--document-id", default="", help="Id of a single document; else the file's name without its ending.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, MOST_DOCUMENTS),
+    help="First sign what has no signature yet, one signature for up to this many documents.",
+)
 @click.option("--again", is_flag=True, help="Send also what the spool says was accepted; the first answers come back.")
 @click.pass_obj
-def submit(session: Session, source: Path, document_id: str, again: bool) -> None:
+def submit(session: Session, source: Path, document_id: str, batch: int | None, again: bool) -> None:
     """Streams SOURCE, a signed document or a folder of them. Run it again after any break: it goes on where it stopped."""
     spool = Spool(session.profile.spool)
     paths = sorted(source.glob("*.xml")) if source.is_dir() else [source]
@@ -44,7 +51,9 @@ def submit(session: Session, source: Path, document_id: str, again: bool) -> Non
     large = [path for path in paths if path.stat().st_size > LARGEST_DOCUMENT]
     for path in large:
         click.echo(f"{path.name}: content: larger than {LARGEST_DOCUMENT} bytes, not sent", err=True)
-    documents = [outgoing(path, document_id) for path in paths if path not in large]
+    if batch:
+        _sign_in_batches(session, [path for path in paths if path not in large], batch)
+    documents = _described([path for path in paths if path not in large], document_id)
     todo = [document for document in documents if done.get(document.document_id) != document.content_sha256]
     counts = {SpoolState.ACCEPTED: 0, SpoolState.REJECTED: 0}
     console = Console(stderr=True)
@@ -77,8 +86,37 @@ def submit(session: Session, source: Path, document_id: str, again: bool) -> Non
         raise SystemExit(1)
 
 
+def _described(paths: Sequence[Path], document_id: str) -> list[Outgoing]:
+    names: dict[Path, list[str]] = by_document(paths[0].parent, paths) if paths else {}
+    try:
+        return [outgoing(path, document_id, names[path]) for path in paths]
+    except (SidecarInvalid, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _sign_in_batches(session: Session, paths: Sequence[Path], size: int) -> None:
+    """Signs what has no signature. Batches of an earlier run stay as they are, so that a broken run goes on with them."""
+    from lienthong.agent.signing import SigningError
+    from lienthong.agent.signing.batch import batches, sign_batch
+
+    names: dict[Path, list[str]] = by_document(paths[0].parent, paths) if paths else {}
+    try:
+        unsigned = [path for path in paths if not sidecars(path, names[path]) and not _is_signed(path)]
+        signer = session.signer() if unsigned else None
+        for part in batches(unsigned, size):
+            if signer is not None:
+                manifest = sign_batch(session.profile.facility, part, signer)
+                click.echo(f"batch {manifest.batch_id}: one signature for {manifest.count} documents")
+    except (SidecarInvalid, SigningError, BatchError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _is_signed(path: Path) -> bool:
+    return b"http://www.w3.org/2000/09/xmldsig#" in path.read_bytes()
+
+
 def _entry(outcome: Outcome) -> SpoolEntry:
-    document: Outgoing = outcome.outgoing
+    document = outcome.outgoing
     if outcome.submission is not None:
         name, trace = outcome.submission.name, outcome.submission.receipt.trace_id
         return SpoolEntry(document.document_id, document.content_sha256, SpoolState.ACCEPTED, name, trace, "")

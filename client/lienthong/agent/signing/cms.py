@@ -29,6 +29,11 @@ _SIGNING_CERTIFICATE_V2 = bytes.fromhex("060b2a864886f70d010910022f")
 _SHA256 = bytes.fromhex("300b0609608648016503040201")
 _SIGNATURES = {
     KeyAlgorithm.RSA: bytes.fromhex("300d06092a864886f70d01010b0500"),  # sha256WithRSAEncryption, NULL
+    # RSASSA-PSS with SHA-256, MGF1 over SHA-256, salt 32 (RFC 4055 §3.1).
+    KeyAlgorithm.RSA_PSS: bytes.fromhex(
+        "304106092a864886f70d01010a3034a00f300d06096086480165030402010500"
+        "a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120"
+    ),
     KeyAlgorithm.P256: bytes.fromhex("300a06082a8648ce3d040302"),  # ecdsa-with-SHA256
 }
 
@@ -84,7 +89,7 @@ def _attributes(content: bytes, certificate: bytes, issuer: bytes, serial: bytes
 
 
 def _value(algorithm: KeyAlgorithm, signature: bytes) -> bytes:
-    if algorithm is KeyAlgorithm.RSA:
+    if algorithm is not KeyAlgorithm.P256:
         return signature
     half = len(signature) // 2
     return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))

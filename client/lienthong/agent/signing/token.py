@@ -135,9 +135,7 @@ class TokenSigner:
 
     def _open(self) -> tuple[Any, Any]:
         try:
-            # A token that comes and goes is only seen by a module that is asked anew.
-            library = pkcs11.lib(str(self._module))
-            session = library.get_token(token_label=self._token).open(user_pin=self._pin)
+            session = _logged_in(_library(self._module).get_token(token_label=self._token), self._pin)
         except (faults.PinIncorrect, faults.PinInvalid, faults.PinLenRange, faults.PinExpired) as error:
             raise TokenPinWrong(f"token {self._token}: the PIN is wrong") from error
         except faults.PinLocked as error:
@@ -148,8 +146,6 @@ class TokenSigner:
             raise TokenUnavailable(f"token {self._token}: more than one has this label") from error
         except pkcs11.PKCS11Error as error:
             raise TokenUnavailable(f"token {self._token}: {type(error).__name__}") from error
-        except (RuntimeError, OSError) as error:
-            raise TokenUnavailable(f"{self._module.name}: the PKCS#11 module cannot be loaded") from error
         try:
             found = list(session.get_objects(self._wanted))
         except pkcs11.PKCS11Error as error:
@@ -190,9 +186,22 @@ class TokenSigner:
         return values[0], ()
 
 
-def _public_key(
-    certificate: bytes, pss: bool
-) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKey, KeyAlgorithm]:
+def _library(module: Path) -> Any:
+    try:
+        return pkcs11.lib(str(module))
+    except (RuntimeError, OSError) as error:
+        raise TokenUnavailable(f"{module.name}: the PKCS#11 module cannot be loaded") from error
+
+
+def _logged_in(token: Any, pin: str) -> Any:
+    """A session with the user logged in; a program logs in to a token once for all its sessions (PKCS#11 §5.6.8)."""
+    try:
+        return token.open(user_pin=pin)
+    except faults.UserAlreadyLoggedIn:
+        return token.open()
+
+
+def _public_key(certificate: bytes, pss: bool) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKey, KeyAlgorithm]:
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
     except ValueError as error:
