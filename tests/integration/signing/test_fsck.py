@@ -262,6 +262,14 @@ async def test_numbers_on_their_way_are_no_gap_and_overdue_ones_are(log: Log) ->
     assert (code, faults) == (1, ["SEQUENCE_GAP facility 01001 numbers 24-24"])
 
 
+def test_numbers_may_carry_on_from_another_year(log: Log) -> None:
+    assert log.fsck(LIENTHONG_FSCK_START="0")[0] == 0
+    assert log.fsck(LIENTHONG_FSCK_START="2")[1] == [
+        "SEQUENCE_DUPLICATE entry 0 facility 01001 number 1",
+        "SEQUENCE_DUPLICATE entry 1 facility 79001 number 1",
+    ]
+
+
 def test_what_it_cannot_use_is_said(log: Log, tmp_path: Path) -> None:
     assert log.fsck(LIENTHONG_WITNESS_POLICY=str(tmp_path / "none"))[0] == 2
     log.settings = replace(log.settings, url=log.settings.url + "_gone")

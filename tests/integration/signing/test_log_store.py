@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from lienthong.client.tlog.merkle import CompactRange, frontier, leaf_hash, root_of
+from lienthong.client.tlog.proof import TlogProof
 from sqlalchemy.engine import make_url
 
+from services.chassis.clock import FrozenClock
 from services.chassis.database import Database
 from services.chassis.errors import DatabaseUnavailable
 from services.chassis.settings import DatabaseSettings
-from services.signing.errors import LogForked
-from services.signing.postgres import PostgresLogStore
+from services.signing.errors import CheckpointNotFound, LogForked
+from services.signing.model import WitnessCosignature
+from services.signing.postgres import PostgresCheckpointStore, PostgresLogStore
 from services.signing.postgres import log as module
+from services.signing.service.log import LogService
 from tests.fixtures.database import DatabaseFor
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -202,3 +207,47 @@ async def test_a_tree_keeps_its_origin(database: Database) -> None:
     with pytest.raises(LogForked):
         await store.publish(lambda size, root: "log.example/2027\n...", NOW)
     assert await store.publish(lambda size, root: "log.example/2026\n...", NOW)
+
+
+async def test_receipts_wait_for_the_quorum_as_long_as_the_patience_and_no_longer(database: Database) -> None:
+    store, checkpoints, clock = PostgresLogStore(database), PostgresCheckpointStore(database), FrozenClock(NOW)
+    given: list[int] = []
+
+    def sign(size: int, root: bytes) -> str:
+        return f"log.example/2026\n{size}\n\n"
+
+    service = LogService(store, checkpoints, sign, clock, timedelta(hours=4), given.append)
+    await service.append(entries("a", 2))
+    assert await service.publish()
+    line = WitnessCosignature("witness.example/w1", "— witness\n", NOW)
+    await checkpoints.cosign(2, [line], NOW)
+    await service.append(entries("b", 2))
+    clock.advance(timedelta(hours=1))
+    assert await service.publish()
+
+    async def under() -> list[str]:
+        """By entry, the size of the checkpoint of its proof."""
+        return [text and TlogProof.parse(text).checkpoint.split("\n")[1] for text in await service.proofs([1, 3])]
+
+    assert (await service.checkpoint()).witnessed is False
+    for wait in (timedelta(0), timedelta(hours=4)):
+        clock.advance(wait)
+        assert await under() == ["2", ""]
+    assert given == []
+    clock.advance(timedelta(seconds=1))
+    assert await under() == ["4", "4"]
+    assert given == [2]
+    # Back at last: what is new waits again.
+    await checkpoints.cosign(4, [replace(line, seen_at=clock())], clock())
+    await service.append(entries("c", 1))
+    assert await service.publish()
+    assert await under() == ["4", "4"]
+    assert list(await service.proofs([4])) == [""]
+    assert given == [2]
+    with pytest.raises(CheckpointNotFound):
+        await service.proofs([0], 3)
+    assert TlogProof.parse((await service.proofs([0], 2))[0]).checkpoint.endswith("— witness\n")
+    # Where no witness is asked for, the newest will do.
+    alone = LogService(store, checkpoints, sign, clock)
+    assert (await alone.checkpoint()).witnessed
+    assert list(await alone.proofs([4])) != [""]

@@ -329,6 +329,21 @@ def test_no_mutation_survives(field: str, place: int, flip: int) -> None:
         verify_receipt(replace(RECEIPT, **{field: mutated}), TRUST, document=DOCUMENT, now=NOW)
 
 
+COSIGNED = replace(RECEIPT, tlog_proof=replace(PROOF, checkpoint=WITNESS.cosign(PROOF.checkpoint, RECEIVED)).encode())
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_no_mutation_of_a_witnessed_proof_survives(place: int, flip: int) -> None:
+    """Where the quorum needs every cosignature there is, not one byte of the proof is free."""
+    raw = bytearray((COSIGNED.tlog_proof or "").encode())
+    raw[place % len(raw)] ^= flip
+    with pytest.raises(ReceiptError):
+        verify_receipt(
+            replace(COSIGNED, tlog_proof=raw.decode(errors="replace")), WITNESSED, document=DOCUMENT, now=NOW
+        )
+
+
 @given(st.text(), st.text())
 def test_any_text_is_refused_by_name(promise: str, proof: str) -> None:
     with pytest.raises(ReceiptError):
