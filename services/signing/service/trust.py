@@ -8,6 +8,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from services.chassis.clock import Clock
 from services.chassis.errors import DomainError, FieldViolation, InvalidArgument
@@ -194,15 +195,16 @@ class TrustService:
             number = parsed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
             critical = [one.oid for one in parsed.extensions if one.critical]
             entries = [_entry(line) for line in parsed]
-        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+            issuer = cls._issuer(parsed, snapshot)
+            this_update, next_update = parsed.last_update_utc, parsed.next_update_utc
+        except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
             raise RevocationListRefused("not a DER revocation list with a number") from None
         if critical:
             # A delta list or one for some certificates only (RFC 5280 §5.2.4, §5.2.5) would make the others look good.
             raise RevocationListRefused("not a complete list: it has a critical extension")
-        issuer = cls._issuer(parsed, snapshot)
-        if issuer is None or parsed.next_update_utc is None:
+        if issuer is None or next_update is None:
             raise RevocationListRefused("not signed by a registered authority, or without a next update")
-        return RevocationList(issuer, number, parsed.last_update_utc, parsed.next_update_utc, der), entries
+        return RevocationList(issuer, number, this_update, next_update, der), entries
 
     @staticmethod
     def _issuer(parsed: x509.CertificateRevocationList, snapshot: TrustSnapshot) -> str | None:

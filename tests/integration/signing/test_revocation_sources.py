@@ -14,6 +14,9 @@ import grpc
 import pytest
 from aiohttp import web
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509 import ocsp
 from google.protobuf.timestamp_pb2 import Timestamp
 from lienthong.agent.signing.cms import sign_detached
@@ -36,9 +39,12 @@ from services.chassis.principal import PrincipalKind
 from services.chassis.settings import TelemetrySettings
 from services.signing.__main__ import compose
 from services.signing.config import RevocationSettings, Settings
+from services.signing.formats.xmldsig import verify_xades_detached
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
-from tests.integration.signing.trust_world import certificate_of, signer
+from tests.integration.signing.trust_world import certificate_of, openssl_token, signer
+from tests.unit.signing.formats.conftest import Identity
+from tests.unit.signing.formats.xades_writer import sign_xades, with_timestamp
 
 FACILITY = "01001"
 CONTENT = b"any bytes"
@@ -64,19 +70,25 @@ class World:
             return (await stub.RegisterSignerCertificate(request, timeout=5)).signer_certificate
 
     async def judge(self, *pairs: SigningPair, received: datetime | None = None) -> list[verdict_pb2.Verdict]:
+        signatures = [sign_detached(CONTENT, signer(pair)) for pair in pairs]
+        return await self.judge_signatures(signatures, received or datetime.now(UTC))
+
+    async def judge_signatures(
+        self,
+        signatures: list[bytes],
+        received: datetime,
+        form: verdict_pb2.SignatureFormat.ValueType = verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED,
+    ) -> list[verdict_pb2.Verdict]:
         at = Timestamp()
-        at.FromDatetime(received or datetime.now(UTC))
-        cms = verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED
+        at.FromDatetime(received)
         documents = [
             verification_service_pb2.SignedDocument(
                 content=CONTENT,
-                signatures=[
-                    verification_service_pb2.CarriedSignature(format=cms, content=sign_detached(CONTENT, signer(pair)))
-                ],
+                signatures=[verification_service_pb2.CarriedSignature(format=form, content=one)],
                 facility=FACILITY,
                 receive_time=at,
             )
-            for pair in pairs
+            for one in signatures
         ]
         async with self.running.as_role("records") as channel:
             stub = verification_service_pb2_grpc.VerificationServiceStub(channel)
@@ -322,8 +334,8 @@ async def test_whoever_holds_a_file_may_have_it_judged(world: World) -> None:
     pair = world.pki.signer(FACILITY, label="held", algorithm="p256")
     world.pki.publish(1, {})
     await world.register(pair)
-    cms = verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED
-    carried = verification_service_pb2.CarriedSignature(format=cms, content=sign_detached(CONTENT, signer(pair)))
+    form = verdict_pb2.SIGNATURE_FORMAT_CMS_DETACHED
+    carried = verification_service_pb2.CarriedSignature(format=form, content=sign_detached(CONTENT, signer(pair)))
     async with world.running.as_facility("79001") as channel:
         stub = validation_service_pb2_grpc.ValidationServiceStub(channel)
         for content, indication in (
@@ -348,3 +360,45 @@ async def test_whoever_holds_a_file_may_have_it_judged(world: World) -> None:
     assert policy.grace_period.ToTimedelta() == timedelta(hours=24)
     assert {one.algorithm for one in policy.algorithms} >= {"rsa-pss-sha256", "ecdsa-p256-sha256", "sha3-256"}
     assert not {one.algorithm for one in policy.algorithms if "sha1" in one.algorithm or "md5" in one.algorithm}
+
+
+async def test_a_timestamp_of_openssl_makes_level_t(world: World) -> None:
+    """XAdES-T: the time is the authority's, and revocation after it does no harm."""
+    await world.anchor(world.pki.signing_authority, trust_pb2.AUTHORITY_KIND_INTERMEDIATE)
+    time_purpose = trust_pb2.AUTHORITY_PURPOSE_TIMESTAMPING
+    await world.anchor(world.pki.time_root, trust_pb2.AUTHORITY_KIND_ROOT, purpose=time_purpose)
+    pair = world.pki.signer(FACILITY, label="stamped", algorithm="p256")
+    await world.register(pair)
+    key = load_pem_private_key(pair.private_key.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    identity = Identity(key, certificate_of(pair))
+    bare = sign_xades(None, "", identity, datetime.now(UTC), content=CONTENT)
+    covered = verify_xades_detached(CONTENT, with_timestamp(bare, [b"any"])).timestamped
+    token = await asyncio.to_thread(openssl_token, world.folder, covered)
+    stamped = with_timestamp(bare, [token])
+    revoked = certificate_of(pair)
+    later = datetime.now(UTC) + timedelta(hours=2)
+    line = x509.RevokedCertificateBuilder().serial_number(revoked.serial_number)
+    line = line.revocation_date(datetime.now(UTC) + timedelta(hours=1))
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(world.pki.signing_authority.name)
+        .last_update(later)
+        .next_update(later + timedelta(days=7))
+        .add_extension(x509.CRLNumber(9), critical=False)
+        .add_revoked_certificate(line.build())
+    )
+    crl = builder.sign(world.pki.signing_authority.key, hashes.SHA256()).public_bytes(Encoding.DER)
+    async with world.running.as_officer(PrincipalKind.ADMIN) as channel:
+        request = trust_service_pb2.ImportRevocationListRequest(request_id=str(uuid.uuid4()), revocation_list=crl)
+        await trust_service_pb2_grpc.TrustServiceStub(channel).ImportRevocationList(request, timeout=5)
+    refused, passed = await world.judge_signatures([bare, stamped], later, verdict_pb2.SIGNATURE_FORMAT_XADES_DETACHED)
+    assert refused.sub_indication == verdict_pb2.SUB_INDICATION_REVOKED_NO_POE
+    assert passed.indication == verdict_pb2.INDICATION_TOTAL_PASSED
+    found = passed.signatures[0]
+    assert (found.level, found.best_time_source) == (verdict_pb2.SIGNATURE_LEVEL_T, "TIMESTAMP")
+    assert (found.timestamps[0].valid, found.timestamps[0].reason) == (True, "")
+    kept = await world.evidence(*found.evidence_sha256)
+    assert sorted(kept) == sorted(found.evidence_sha256)
+    assert kept[found.timestamps[0].token_sha256].content == token
+    assert found.timestamps[0].authority_certificate_sha256 in kept
