@@ -144,8 +144,9 @@ def check_evidence(
             check_chain(chain, authorities, at)
         except CertificateRefused as error:
             raise ChainInvalid(str(error), member) from error
-        if one.HasField("revocation") and one.revocation.source:
-            _check_revocation(one.revocation, chain, [*chain, *authorities], at, evidence, member)
+        if not one.revocation.source:
+            raise RevocationInvalid("a signature passed without revocation evidence", member)
+        _check_revocation(one.revocation, chain, [*chain, *authorities], at, evidence, member)
         for stamp in one.timestamps:
             if stamp.valid:
                 _check_timestamp(one, stamp, evidence, timestamp_authorities, rechecked, member)

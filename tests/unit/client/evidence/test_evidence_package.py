@@ -181,6 +181,7 @@ def test_what_only_the_sealer_could_change_is_found_too(members: dict[str, bytes
             "REVOCATION_INVALID",
             edit(members, verdict, lambda v: v["verdict"]["signatures"][0]["revocation"].update(source="OCSP")),
         ),
+        "no revocation": ("REVOCATION_INVALID", edit(members, verdict, signature(revocation=None))),
         "no revocation list": ("EVIDENCE_MISSING", {n: c for n, c in members.items() if n != crl}),
         "another list under the name": ("EVIDENCE_ALTERED", {**members, crl: members[crl] + b"x"}),
         "a piece with no name": ("MEMBER_MALFORMED", {**members, "evidence/x.cer": b"x"}),
