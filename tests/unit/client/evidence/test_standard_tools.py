@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from asn1crypto import cms as asn1_cms  # type: ignore[import-untyped] # has no stubs
-from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped] # has no stubs
+from asn1crypto import x509 as asn1_x509
 from lienthong.client.evidence.container import MANIFEST, SEAL, unpack
 from lienthong.client.evidence.record import Record, plan
 from pyhanko.sign.validation.generic_cms import async_validate_detached_cms
