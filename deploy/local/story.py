@@ -154,6 +154,10 @@ def _submission(teller: Teller, path: Path, signed: Path, document_id: str) -> s
     teller.step("hospital A fetches the receipt", receipt)
     teller.step("anyone verifies the receipt offline", verify)
     teller.step("hospital A sees where it stands", status)
+    teller.step(
+        "hospital A asks what its signature is worth",
+        lambda: teller.agent(SOURCE, "verify", str(signed)).splitlines()[0],
+    )
     return found["trace"]
 
 
@@ -209,12 +213,20 @@ def _consent_and_read(teller: Teller, person: dict[str, Any], signed: Path) -> s
             raise StoryFailed("the bytes differ from those that were signed")
         return f"{out.stat().st_size} bytes, equal to what hospital A signed"
 
+    def package() -> str:
+        out = teller.folder / "evidence.asice"
+        teller.agent(TARGET, "records", "evidence", found["document"], "--out", str(out))
+        folder = str(Path(teller.endpoints["trust_policy"]).parent)
+        said = teller.agent(TARGET, "verify", str(out), "--trust", folder)
+        return f"{out.stat().st_size} bytes; " + " ".join(said.split())[:160]
+
     teller.step("hospital B finds the person by number", find)
     teller.step("hospital B tries to read without consent", refused)
     teller.step("hospital B asks for consent", ask)
     teller.step("the citizen approves in the national ID app", approve)
     teller.step("a doctor of hospital B reads the health book", book)
     teller.step("hospital B reads the original signed bytes", original)
+    teller.step("hospital B takes the evidence package and verifies it offline", package)
     return found["document"]
 
 

@@ -22,6 +22,7 @@ _COMMANDS = {
     "records": ("records", "Documents and health books."),
     "consent": ("consent", "Requests to citizens, and what they allow."),
     "referral": ("referral", "Referrals to and from this facility."),
+    "verify": ("verify", "Explains what a signed file, a receipt or an evidence package proves."),
     "log": ("log", "The transparency log that receipts point into."),
 }
 """Module in `commands` and one line of help, by the command's name."""

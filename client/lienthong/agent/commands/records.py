@@ -11,7 +11,13 @@ from google.protobuf.message import Message
 
 from lienthong.agent.commands.submit import receipt_of
 from lienthong.agent.session import CALL_SECONDS, Session, call
-from lienthong.records.v1 import document_pb2, document_service_pb2, document_service_pb2_grpc
+from lienthong.records.v1 import (
+    document_pb2,
+    document_service_pb2,
+    document_service_pb2_grpc,
+    evidence_service_pb2,
+    evidence_service_pb2_grpc,
+)
 from lienthong.type.v1 import access_context_pb2
 
 _BASES = {
@@ -102,6 +108,28 @@ def get(session: Session, name: str, out: Path | None, basis: str, reason: str) 
             receipt_of(found.signed_content.receipt).to_json(), "utf-8"
         )
     click.echo(f"{out}  sha256 {found.document.content_sha256}")
+    _disclosure(found.disclosure)
+
+
+@records.command()
+@click.argument("name")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File for the container (.asice)."
+)
+@_basis
+@_reason
+@click.pass_obj
+def evidence(session: Session, name: str, out: Path, basis: str, reason: str) -> None:
+    """Gets the evidence package of the document NAME (`documents/...`): all that proves it years later, for `lienthong verify`."""
+    request = evidence_service_pb2.GetEvidencePackageRequest(name=name, context=_context(basis, reason))
+
+    async def fetch(channel: grpc.aio.Channel) -> evidence_service_pb2.GetEvidencePackageResponse:
+        stub = evidence_service_pb2_grpc.EvidenceServiceStub(channel)
+        return await stub.GetEvidencePackage(request, timeout=CALL_SECONDS)
+
+    found = call(session, fetch)
+    out.write_bytes(found.content)
+    click.echo(f"{out}  {len(found.content)} bytes")
     _disclosure(found.disclosure)
 
 

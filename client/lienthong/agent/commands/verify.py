@@ -1,0 +1,156 @@
+"""`lienthong verify`: what a signed file, a receipt or an evidence package proves, in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lienthong.agent.session import CALL_SECONDS, Session, call
+from lienthong.agent.sidecars import ENDINGS, Sidecar, SidecarInvalid, sidecars
+
+if TYPE_CHECKING:
+    import grpc
+
+    from lienthong.signing.v1 import validation_service_pb2, verdict_pb2, verification_service_pb2
+
+LARGEST_FILE = 16 * 1024 * 1024
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_TRUST_FILES = "trust.policy, authorities.pem, timestamps.pem and seals.pem"
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--signature", "extra", multiple=True, type=_FILE, help="A signature that does not lie beside FILE.")
+@click.option("--document", type=_FILE, help="For a receipt: the document that it is for.")
+@click.option("--facility", default="", help="In whose name the file was signed; else the profile's facility.")
+@click.option(
+    "--trust",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help=f"For receipts and packages: folder with {_TRUST_FILES}; else that of the profile's policy.",
+)
+@click.option("--language", type=click.Choice(["en", "vi"]), default="en", show_default=True)
+@click.pass_obj
+def verify(
+    session: Session,
+    file: Path,
+    extra: tuple[Path, ...],
+    document: Path | None,
+    facility: str,
+    trust: Path | None,
+    language: str,
+) -> None:
+    """Explains what FILE proves: a receipt or an evidence package offline, a signed document by asking the system.
+
+    Ends with 0 when it holds, and 1 when it does not.
+    """
+    with file.open("rb") as opened:
+        content = opened.read(LARGEST_FILE * 2 + 1)
+    if content.startswith(b"PK\x03\x04"):
+        _package(content, trust or session.profile.policy.parent)
+    elif content.lstrip()[:1] == b"{" and b'"lienthong_receipt"' in content:
+        _receipt(content, document, (trust / "trust.policy") if trust else session.profile.policy)
+    elif len(content) > LARGEST_FILE:
+        raise click.ClickException(f"{file.name}: more than {LARGEST_FILE} bytes")
+    else:
+        _signed(session, file, content, extra, facility, language)
+
+
+def _package(content: bytes, folder: Path) -> None:
+    from lienthong.client.evidence import EvidenceError, EvidenceTrust, verify_package
+    from lienthong.client.tlog.policy import PolicyInvalid
+
+    try:
+        trust = EvidenceTrust.load(folder)
+    except (OSError, ValueError, PolicyInvalid) as error:
+        raise click.ClickException(f"TRUST_INVALID: {folder} needs {_TRUST_FILES} ({type(error).__name__})") from error
+    try:
+        click.echo(str(verify_package(content, trust)))
+    except EvidenceError as error:
+        raise click.ClickException(f"{error.reason}: {error}") from error
+
+
+def _receipt(content: bytes, document: Path | None, policy: Path) -> None:
+    from lienthong.client.tlog.policy import PolicyInvalid, load_policy
+    from lienthong.client.tlog.receipt import Receipt, ReceiptError, verify_receipt
+
+    try:
+        trust = load_policy(policy.read_text("utf-8"))
+        given = document.read_bytes() if document else None
+        click.echo(str(verify_receipt(Receipt.from_json(content.decode("utf-8", "replace")), trust, document=given)))
+    except ReceiptError as error:
+        raise click.ClickException(f"{error.reason}: {error}") from error
+    except PolicyInvalid as error:
+        raise click.ClickException(f"POLICY_INVALID: {error}") from error
+
+
+def _signed(
+    session: Session, file: Path, content: bytes, extra: tuple[Path, ...], facility: str, language: str
+) -> None:
+    from lienthong.agent.explanation import explain
+    from lienthong.signing.v1 import (
+        validation_service_pb2,
+        validation_service_pb2_grpc,
+        verdict_pb2,
+    )
+
+    try:
+        beside = [*sidecars(file), *map(_given, extra)]
+        signatures = [_carried(one) for one in beside]
+    except SidecarInvalid as error:
+        raise click.ClickException(str(error)) from error
+    inside = _inside(content)
+    if signatures and not (b"SignatureValue" in content or b"/ByteRange" in content):
+        # A file without a signature inside is judged by those beside it alone.
+        inside = verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED
+    request = validation_service_pb2.ValidateSignaturesRequest(
+        content=content,
+        format=inside,
+        signatures=signatures,
+        facility=facility or session.profile.facility,
+    )
+
+    async def ask(channel: grpc.aio.Channel) -> validation_service_pb2.ValidateSignaturesResponse:
+        stub = validation_service_pb2_grpc.ValidationServiceStub(channel)
+        return await stub.ValidateSignatures(request, timeout=CALL_SECONDS)
+
+    verdict = call(session, ask).verdict
+    click.echo(explain(verdict, now=datetime.now(UTC), language=language))
+    if verdict.indication != verdict_pb2.INDICATION_TOTAL_PASSED:
+        raise click.exceptions.Exit(1)
+
+
+def _inside(content: bytes) -> verdict_pb2.SignatureFormat.ValueType:
+    """Form of a signature that the file itself may hold."""
+    from lienthong.signing.v1 import verdict_pb2
+
+    start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:5]
+    if start.startswith(b"%PDF-"):
+        return verdict_pb2.SIGNATURE_FORMAT_PADES
+    if start.startswith(b"<"):
+        return verdict_pb2.SIGNATURE_FORMAT_XMLDSIG_ENVELOPED
+    return verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED
+
+
+def _given(path: Path) -> Sidecar:
+    if path.suffix not in ENDINGS:
+        raise SidecarInvalid(f"{path.name}: a signature ends in {', '.join(sorted(ENDINGS))}")
+    return Sidecar(ENDINGS[path.suffix], path)
+
+
+def _carried(one: Sidecar) -> verification_service_pb2.CarriedSignature:
+    from lienthong.signing.v1 import verdict_pb2, verification_service_pb2
+
+    batch = None
+    if one.place is not None:
+        batch = verification_service_pb2.BatchMembership(
+            manifest=one.manifest, index=one.place.index, path=one.place.path
+        )
+    return verification_service_pb2.CarriedSignature(
+        format=verdict_pb2.SignatureFormat.Value(f"SIGNATURE_FORMAT_{one.form}"),
+        content=one.content,
+        part=one.part,
+        batch=batch,
+    )
