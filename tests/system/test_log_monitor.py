@@ -13,6 +13,7 @@ from lienthong.samples.generator import Generator
 
 from deploy.local.seed import sample_person
 from deploy.local.suite import LocalStack
+from deploy.local.witnesses import WITNESSES
 
 pytestmark = pytest.mark.xdist_group("stack")
 FACILITY = "01001"
@@ -65,6 +66,20 @@ def test_watching_the_log_as_a_facility(stack: LocalStack, folder: Path) -> None
     wrong.write_text(old.read_text().replace("\n", "\n1", 1))
     refused = agent(stack, "log", "consistent", str(wrong), str(new))
     assert (refused.returncode, "CHECKPOINT_INVALID" in refused.stderr) == (1, True)
+
+
+def test_witnesses_that_die_come_back_with_their_memory(stack: LocalStack, folder: Path) -> None:
+    submitted(stack, folder, 4111)
+    for name in WITNESSES:
+        stack.kill(f"witness-{name}")
+    receipt = submitted(stack, folder, 4112)
+    assert "witnesses    witness.lienthong.vn/" in done(agent(stack, "receipt", "verify", str(receipt)))
+    for name in WITNESSES:
+        config = stack.folder / "witnesses" / name / "witness.toml"
+        command = [sys.executable, "-m", "lienthong.witness", "show", str(config)]
+        said = done(subprocess.run(command, capture_output=True, text=True, check=False))
+        assert said.startswith("log.lienthong.vn/2026 ")
+        assert "FORKS" not in said
 
 
 def test_the_database_of_the_log_is_sound(stack: LocalStack, folder: Path) -> None:

@@ -26,7 +26,7 @@ from services.signing.tree import LEAST_STORED, folded, grow, leaves_under
 
 SHARED_ENTRIES = 8_000
 """Most entries of one transaction, unless one request has more."""
-WAITING_ENTRIES = 40_000
+WAITING_ENTRIES = 20_000
 """Most entries that wait in memory; whoever brings more waits at the door, until its deadline."""
 
 _LOCK = text("SELECT size FROM log_state WHERE id = 1 FOR UPDATE")
