@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from lienthong.client.tlog.note import ED25519, VerifierKey
+
+from deploy.local.pki import Pki
+from services.records.signatures import SignatureForm
+from tests.fakes.evidence_packages import World
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,5 +88,41 @@ def test_the_public_wheel_stands_alone(tmp_path: Path) -> None:
         assert shown.stdout.startswith(expected)
     served = subprocess.run([str(python), "-c", "import lienthong.witness.server"], cwd=tmp_path, check=False)
     assert served.returncode == 0
+    _verifies_alone(alone / "bin/lienthong", tmp_path)
     ours = subprocess.run([str(python), "-c", "import services"], capture_output=True, cwd=tmp_path, check=False)
     assert ours.returncode != 0
+
+
+def _verifies_alone(lienthong: Path, folder: Path) -> None:
+    """A package and the receipt in it, with nothing but the wheel and public keys; a changed one fails by name."""
+    world = World(Pki(folder / "pki"))
+    package = world.package(SignatureForm.CMS_DETACHED, SignatureForm.BATCH)
+    trust = folder / "trust"
+    trust.mkdir()
+    (trust / "trust.policy").write_text(world.trust.receipts.encode(), "utf-8")
+    for name, certificates in (
+        ("authorities", world.trust.authorities),
+        ("timestamps", world.trust.timestamp_authorities),
+        ("seals", world.trust.seals),
+    ):
+        (trust / f"{name}.pem").write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in certificates))
+    receipt = folder / "receipt.json"
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        (named,) = [name for name in archive.namelist() if name.endswith("receipt.json")]
+        receipt.write_bytes(archive.read(named))
+    (folder / "good.asice").write_bytes(package)
+    (folder / "bad.asice").write_bytes(package[:200] + bytes([package[200] ^ 1]) + package[201:])
+    for file, code, said in (
+        ("good.asice", 0, "all at hand"),
+        ("receipt.json", 0, "LOGGED"),
+        ("bad.asice", 1, "CONTAINER_INVALID"),
+    ):
+        done = subprocess.run(
+            [str(lienthong), "verify", str(folder / file), "--trust", str(trust)],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert said in done.stdout + done.stderr
