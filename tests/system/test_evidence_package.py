@@ -12,8 +12,8 @@ from pathlib import Path
 import grpc
 import pytest
 from lienthong.agent.profile import load_profile
-from lienthong.agent.signing import Pkcs12Signer
 from lienthong.agent.signing.cms import sign_detached
+from lienthong.agent.signing.opening import open_signer
 from lienthong.client.evidence import EvidenceError, EvidenceReport, EvidenceTrust, verify_package
 from lienthong.records.v1 import (
     evidence_service_pb2,
@@ -41,8 +41,7 @@ OWN = access_context_pb2.AccessContext(
 def beside(stack: LocalStack, seed: int) -> submission_pb2.DocumentSubmission:
     """A document whose signature travels beside it."""
     (path,) = [one["profile"] for one in stack.endpoints["facilities"] if one["code"] == FACILITY]
-    profile = load_profile(Path(path))
-    signer = Pkcs12Signer(profile.signing_keystore, profile.signing_passphrase_file.read_text("utf-8").strip())
+    signer = open_signer(load_profile(Path(path)).key_source())
     episode = Generator(seed).episode(sample_person(stack.endpoints["persons"][0]), FACILITY, "3176")
     return submission_pb2.DocumentSubmission(
         document_id=f"evidence-{seed}",

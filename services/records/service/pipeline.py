@@ -146,7 +146,7 @@ class Pipeline:
     async def _verify(self, batch: _Batch, parsed: Mapping[Key, ParsedDocument]) -> dict[Key, Verdict]:
         cases = [Case(batch.open[key].incoming, read) for key, read in parsed.items()]
         verdicts: dict[Key, Verdict] = {}
-        for case, verdict in zip(cases, await _each(self._signing.verify, cases), strict=True):
+        for case, verdict in zip(cases, await each(self._signing.verify, cases), strict=True):
             document = case.incoming
             if isinstance(verdict, DomainError):
                 batch.settle(document.key, verdict)
@@ -163,7 +163,7 @@ class Pipeline:
         self, batch: _Batch, parsed: Mapping[Key, ParsedDocument], verdicts: Mapping[Key, Verdict]
     ) -> list[Accepted]:
         keys, verified_at = list(verdicts), self._clock()
-        filings = await _each(self._identity.file, [parsed[key] for key in keys])
+        filings = await each(self._identity.file, [parsed[key] for key in keys])
         accepted = []
         for key, filing in zip(keys, filings, strict=True):
             if isinstance(filing, Filing):
@@ -212,7 +212,7 @@ def _refused_before(rejected: Rejected, known: Sequence[Known]) -> Known | None:
     return next((one for one in known if one.rejection == rejected.rejection.reason), None)
 
 
-async def _each(
+async def each(
     call: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], items: Sequence[Item]
 ) -> list[Result | DomainError]:
     """One call for all. When the peer refuses the batch it is halved until the item it means stands alone."""
@@ -224,4 +224,4 @@ async def _each(
         if len(items) == 1:
             return [error]
         middle = len(items) // 2
-        return [*await _each(call, items[:middle]), *await _each(call, items[middle:])]
+        return [*await each(call, items[:middle]), *await each(call, items[middle:])]

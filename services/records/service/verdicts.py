@@ -9,11 +9,13 @@ from uuid import UUID
 
 from services.chassis import log
 from services.chassis.clock import Clock
+from services.chassis.errors import DomainError
 from services.records.errors import SubmissionNotFound
 from services.records.formats.document import DocumentFormat, ParsedDocument
 from services.records.model import Case, SubmissionRecord, Verdict
 from services.records.ports import ProofStore, Signing, Store
 from services.records.proof import (
+    MOST_ATTEMPTS,
     TRY_LATER,
     Compromise,
     Due,
@@ -25,6 +27,7 @@ from services.records.proof import (
     next_look,
 )
 from services.records.service.judging import read_all
+from services.records.service.pipeline import each
 
 # The largest documents of a batch together stay within what one process may hold.
 BATCH = 16
@@ -32,6 +35,7 @@ _BATCH_BYTES = 10 * 1024 * 1024
 _COMPROMISED_PAGE = 1_000
 # What a process took and did not settle is looked at again after this.
 _LEASE = timedelta(minutes=5)
+_REFUSED_WAIT = timedelta(hours=24)
 
 
 class VerdictService:
@@ -94,13 +98,18 @@ class Rejudging:
                 log.event("rejudging_unreadable", level="error", submission=str(one.submission))
                 settled.append(Judgement(one, now, None, None))
         for batch in _batches(cases):
-            verdicts = await self._signing.verify([case for _, case in batch])
+            verdicts = await each(self._signing.verify, [case for _, case in batch])
             settled += [self._judgement(one, verdict) for (one, _), verdict in zip(batch, verdicts, strict=True)]
         await self._store.judged(settled)
         return len(due)
 
-    def _judgement(self, due: Due, verdict: Verdict) -> Judgement:
+    def _judgement(self, due: Due, verdict: Verdict | DomainError) -> Judgement:
         now = self._clock()
+        if isinstance(verdict, DomainError):
+            # Signing refuses this one document; the others of its batch are none the worse.
+            log.event("rejudging_refused", level="error", submission=str(due.submission), reason=verdict.reason)
+            again = (now + _REFUSED_WAIT, due.occasion) if due.attempts < MOST_ATTEMPTS else None
+            return Judgement(due, now, None, again, due.attempts + 1)
         news = due.occasion is not Occasion.REVOCATION_ARRIVED or verdict.sub_indication != TRY_LATER
         if news:
             self._observe(due.occasion, verdict)

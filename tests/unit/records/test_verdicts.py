@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.chassis.clock import FrozenClock
-from services.chassis.errors import PeerUnavailable
+from services.chassis.errors import PeerRefused, PeerUnavailable
 from services.chassis.identifiers import uuid7
 from services.records.convert.evidence import verdict_messages
 from services.records.convert.intake import record_message
@@ -194,3 +194,21 @@ async def test_what_is_not_there_any_more_is_due_no_longer(bench: Bench, monkeyp
     assert await bench.job.once() == 1
     bench.clock.advance(365 * DAY)
     assert await bench.job.once() == 0
+
+
+async def test_a_document_that_signing_refuses_does_not_hold_up_the_others(bench: Bench) -> None:
+    documents = [await bench.keep(LATER, f"d{number}", number + 1) for number in range(4)]
+    bench.clock.advance(HOUR)
+    bench.signing.fault, bench.signing.faulty = PeerRefused("signing", "FIELD_INVALID"), {"d2"}
+    assert await bench.job.once() == 4
+    occasions = [await bench.occasions(one) for one in documents]
+    assert [len(one) for one in occasions] == [2, 2, 1, 2]
+    # The one is tried again the next day, and not for ever.
+    assert await bench.job.once() == 0
+    for _ in range(MOST_ATTEMPTS + 5):
+        bench.clock.advance(DAY)
+        await bench.job.once()
+    seen = len(bench.signing.batches)
+    bench.clock.advance(365 * DAY)
+    await bench.job.once()
+    assert len(bench.signing.batches) == seen
