@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 
 from alembic.operations import Operations
@@ -46,10 +46,11 @@ async def once(
     digest: bytes,
     work: Callable[[], Awaitable[bytes]],
     table: TableClause = _REQUEST,
+    also: Collection[bytes] = (),
 ) -> bytes:
     """Does the work the first time and returns its answer every time, inside the caller's transaction. `scope` is caller
     and method. Two at once: the second waits for the first's commit, and does the work itself if the first fails.
-    Raises RequestIdReused when the digest of the request differs.
+    Raises RequestIdReused when the digest of the request differs; `also` are digests of it by other means.
     """
     placed = await connection.execute(
         insert(table)
@@ -60,7 +61,7 @@ async def once(
     mine = (table.c.scope == scope) & (table.c.request_id == request_id)
     if placed.scalar_one_or_none() is None:
         first = (await connection.execute(select(table.c.digest, table.c.answer).where(mine))).one()
-        if bytes(first.digest) != digest:
+        if bytes(first.digest) not in (digest, *also):
             raise RequestIdReused("this request id was used for another request")
         return bytes(first.answer)
     answer = await work()

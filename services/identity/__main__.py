@@ -30,6 +30,7 @@ from services.identity import rpc
 from services.identity.access import ACCESS
 from services.identity.config import Settings
 from services.identity.postgres import PostgresStore
+from services.identity.reindex import reindex_command
 from services.identity.service import FilingService, OrganizationService, PersonService, PractitionerService
 from services.identity.telemetry import Instruments
 
@@ -74,5 +75,5 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
 
 
 if __name__ == "__main__":
-    commands = {"rotate-keys": rotation_command("identity")}
+    commands = {"rotate-keys": rotation_command("identity"), "reindex": reindex_command}
     raise SystemExit(run("identity", Settings, compose, MIGRATIONS, sys.argv[1:], commands))

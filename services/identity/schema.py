@@ -6,7 +6,7 @@ What grows with the nation carries its distribution column in the primary key an
 tables.
 
 Whatever names a person lies sealed (AES-256-GCM under a wrapped key of its own); numbers are found by a keyed hash of
-their canonical value.
+their canonical value. `blind_version` says under which key, and is there to change it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     text,
@@ -60,6 +61,7 @@ person_identifier = Table(
     Column("assurance", String(16), nullable=False),
     Column("valid_from", TIME, nullable=False),
     Column("valid_to", TIME),
+    Column("blind_version", SmallInteger, nullable=False),
 )
 
 identifier_lookup = Table(
@@ -97,6 +99,7 @@ source_record = Table(
     # What the document said, kept for stewards and for better rules.
     Column("said_sealed", LargeBinary, nullable=False),
     Column("filed_at", TIME, nullable=False),
+    Column("blind_version", SmallInteger, nullable=False),
     Index("ix_source_record_person_id", "person_id"),
 )
 

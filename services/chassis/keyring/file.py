@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class FileKeyring:
-    """Keys in a JSON file `{"current": 1, "blind": 1, "keys": {"1": {"kek": b64, "blind": b64}}}`.
+    """Keys in a JSON file `{"current": 1, "blind": [1], "keys": {"1": {"kek": b64, "blind": b64}}}`.
 
-    The blind key is that of version `blind`, by default the lowest: changing it means indexing anew, a job of its own.
-    One version may wrap 2^32 keys, the limit of random nonces under one key (NIST SP 800-38D §8.3): rotate long before.
+    A version may have either key or both. One version may wrap 2^32 keys, the limit of random nonces under one key (NIST SP 800-38D §8.3):
+    rotate long before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,14 +36,14 @@ class FileKeyring:
             raw = json.loads(path.read_text("utf-8"))
             self._current = int(raw["current"])
             self._keks = _keks(raw)
-            self._blind = _key(raw["keys"][str(raw.get("blind", min(map(int, raw["keys"]))))]["blind"])
-            complete = self._current in self._keks
+            self._blinds = {version: _key(raw["keys"][str(version)]["blind"]) for version in _blind_versions(raw)}
+            complete = self._current in self._keks and bool(self._blinds)
         except _UNREADABLE:
             complete = False
         if not complete:
             # Without its cause: a parser's error holds the whole document.
             raise KeyringUnreadable(f"{path} is not a keyring") from None
-        self._kinds: dict[str, bytes] = {}
+        self._derived: dict[tuple[int, str], bytes] = {}
 
     @property
     def remote(self) -> bool:
@@ -74,49 +75,119 @@ class FileKeyring:
         except (InvalidTag, KeyError, ValueError) as error:
             raise SealBroken("the wrapped key does not open") from error
 
-    def blind(self, kind: str, value: str) -> bytes:
+    @property
+    def blind_versions(self) -> tuple[int, ...]:
+        """The first is written, all are searched."""
+        return tuple(self._blinds)
+
+    def blind(self, kind: str, value: str, version: int | None = None) -> bytes:
         """HMAC-SHA256 under a key derived per kind (HKDF), truncated to 16 bytes."""
-        key = self._kinds.get(kind)
+        chosen = next(iter(self._blinds)) if version is None else version
+        key = self._derived.get((chosen, kind))
         if key is None:
-            key = HKDF(SHA256(), KEY_BYTES, None, f"lienthong blind {kind}".encode()).derive(self._blind)
-            self._kinds[kind] = key
+            key = HKDF(SHA256(), KEY_BYTES, None, f"lienthong blind {kind}".encode()).derive(self._blinds[chosen])
+            self._derived[chosen, kind] = key
         return hmac.digest(key, value.encode(), hashlib.sha256)[:BLIND_BYTES]
 
 
 def create_keyring(path: Path) -> None:
     """Writes a new keyring file with version 1. Raises FileExistsError rather than overwrite keys."""
-    _write(path, {"current": 1, "keys": {"1": _new_version()}})
+    _write(path, {"current": 1, "blind": [1], "keys": {"1": {"kek": _new_key(), "blind": _new_key()}}})
 
 
 def rotate(path: Path) -> int:
-    """Adds a version and makes it the current one; older ones still open what they sealed. Returns the version.
+    """Adds a root key and makes it the current one; older ones still open what they sealed. Returns its version.
     Processes wrap with it from their next start, and open with it at once. Two at once: the second raises FileExistsError.
     """
-    raw = json.loads(path.read_text("utf-8"))
-    raw.setdefault("blind", min(map(int, raw["keys"])))
-    version = max(map(int, raw["keys"])) + 1
-    raw["keys"][str(version)] = _new_version()
+    raw, version = _next(path)
+    raw["keys"][str(version)] = {"kek": _new_key()}
     raw["current"] = version
-    _replace(path, raw)
+    describe(path, raw)
     return version
 
 
 def forget(path: Path, version: int) -> None:
-    """Destroys a root key: whatever is still wrapped by it is lost for ever. The current one cannot be: raises ValueError. A blind key
-    that is in use stays.
-    """
-    raw = json.loads(path.read_text("utf-8"))
+    """Destroys a root key: whatever is still wrapped by it is lost for ever. The current one cannot be: raises ValueError."""
+    raw = _read(path)
     if version == int(raw["current"]):
         raise ValueError(f"version {version} is in use")
-    raw.setdefault("blind", min(map(int, raw["keys"])))
-    if version == raw["blind"]:
-        raw["keys"][str(version)].pop("kek", None)
-    else:
+    _drop(raw, version, "kek")
+    describe(path, raw)
+
+
+def add_blind(path: Path) -> int:
+    """Adds a blind key that is searched and not yet written. Returns its version; raises ValueError when there are two already."""
+    raw, version = _next(path)
+    raw["blind"] = blind_added(raw["blind"], version)
+    raw["keys"][str(version)] = {"blind": _new_key()}
+    describe(path, raw)
+    return version
+
+
+def turn_blind(path: Path) -> None:
+    """The other blind key is written from now on; both are searched. Raises ValueError when there is one only."""
+    raw = _read(path)
+    raw["blind"] = blind_turned(raw["blind"])
+    describe(path, raw)
+
+
+def forget_blind(path: Path) -> int:
+    """Destroys the blind key that is no longer written: what is not indexed anew is never found again. Returns its version; raises
+    ValueError when there is one only.
+    """
+    raw = _read(path)
+    raw["blind"], version = blind_left(raw["blind"])
+    _drop(raw, version, "blind")
+    describe(path, raw)
+    return version
+
+
+def blind_added(versions: Sequence[int], version: int) -> list[int]:
+    """Two at most: a third would be a rotation within a rotation."""
+    if len(versions) > 1:
+        raise ValueError("the index is being made anew already")
+    return [*versions, version]
+
+
+def blind_turned(versions: Sequence[int]) -> list[int]:
+    """The other one first."""
+    if len(versions) != 2:
+        raise ValueError("there is one blind key only")
+    return list(reversed(versions))
+
+
+def blind_left(versions: Sequence[int]) -> tuple[list[int], int]:
+    """The one that is written, and the one that goes."""
+    if len(versions) != 2:
+        raise ValueError("there is one blind key only")
+    return [versions[0]], versions[1]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    raw["blind"] = _blind_versions(raw)
+    return raw
+
+
+def _next(path: Path) -> tuple[dict[str, Any], int]:
+    raw = _read(path)
+    return raw, max(map(int, raw["keys"])) + 1
+
+
+def _drop(raw: dict[str, Any], version: int, key: str) -> None:
+    entry = raw["keys"].get(str(version), {})
+    entry.pop(key, None)
+    if not entry:
         raw["keys"].pop(str(version), None)
-    _replace(path, raw)
 
 
-def _replace(path: Path, raw: dict[str, Any]) -> None:
+def _blind_versions(raw: Any) -> list[int]:
+    listed = raw.get("blind", [min(map(int, raw["keys"]))])
+    return [int(version) for version in (listed if isinstance(listed, list) else [listed])]
+
+
+def describe(path: Path, raw: dict[str, Any]) -> None:
+    """Puts a new content in the place of a keyring file, at once and as a whole. Raises FileExistsError while another does."""
     partial = path.with_suffix(".part")
     _write(partial, raw)
     partial.replace(path)
@@ -141,5 +212,5 @@ def _key(text: str) -> bytes:
     return key
 
 
-def _new_version() -> dict[str, str]:
-    return {name: base64.b64encode(os.urandom(KEY_BYTES)).decode() for name in ("kek", "blind")}
+def _new_key() -> str:
+    return base64.b64encode(os.urandom(KEY_BYTES)).decode()

@@ -1,6 +1,7 @@
 """The port behind which a role's root keys lie, and how a role opens its own.
 
-Adapters: a file (`file.py`) and a PKCS#11 token (`token.py`). A key service over HTTP is a third one of the same shape.
+Adapters: a file (`file.py`) and a PKCS#11 token (`token.py`). A key service over HTTP is a third one of the same shape. `blind` in either file
+lists the versions of the blind key, as `blind_versions` says; by default the lowest.
 """
 
 from __future__ import annotations
@@ -33,8 +34,14 @@ class Keyring(Wrapping, Protocol):
     def versions(self) -> frozenset[int]:
         """Versions that `unwrap` opens."""
 
-    def blind(self, kind: str, value: str) -> bytes:
-        """Keyed blind index of a canonical value, 16 bytes; other kinds give unrelated results."""
+    @property
+    def blind_versions(self) -> tuple[int, ...]:
+        """Versions of the blind key: the first is written, all are searched. More than one only while the index is made anew."""
+
+    def blind(self, kind: str, value: str, version: int | None = None) -> bytes:
+        """Keyed blind index of a canonical value, 16 bytes, by default under the version that is written; other kinds give unrelated
+        results.
+        """
 
 
 def open_keyring(path: Path) -> Keyring:
@@ -54,4 +61,4 @@ def open_keyring(path: Path) -> Keyring:
     # Loaded where there is a token only: the module is native code.
     from services.chassis.keyring.token import TokenKeyring
 
-    return TokenKeyring.described(path, token)
+    return TokenKeyring.described(path, token, raw.get("blind"))

@@ -4,13 +4,14 @@ whatever the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Select, String, Subquery, cast, func, insert, select, update
+from sqlalchemy import Boolean, LargeBinary, Select, String, Subquery, cast, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +33,11 @@ from services.identity.ports import IdentifierTaken
 from services.identity.postgres.vault import Vault
 from services.identity.schema import identifier_lookup, person, person_event, person_identifier, source_record
 
+_LOCK = text(
+    "SELECT pg_advisory_xact_lock(number)"
+    " FROM (SELECT unnest(CAST(:numbers AS bigint[])) AS number ORDER BY 1) AS ordered"
+)
+
 
 def _unnest(**columns: tuple[Any, Sequence[Any]]) -> Subquery:
     """A table of parallel arrays, so that a statement has the same text whatever the number of rows."""
@@ -48,7 +54,8 @@ class PersonTables:
 
     async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
         """Persons that hold, or held, any of the keys: one statement for the hits, one for what else they hold."""
-        blinds = {(key.kind, self._vault.blind(key)): key for key in keys}
+        versions = self._vault.blind_versions
+        blinds = {(key.kind, self._vault.blind(key, version)): key for key in keys for version in versions}
         asked = _unnest(
             kind=(String, [kind for kind, _ in blinds]), blind=(LargeBinary, [blind for _, blind in blinds])
         )
@@ -168,11 +175,14 @@ class PersonTables:
                 "assurance": one.assurance.value,
                 "valid_from": one.valid_from,
                 "valid_to": one.valid_to,
+                "blind_version": self._vault.blind_versions[0],
             }
             for id, held in identifiers.items()
             for one in held
         ]
         rows.sort(key=lambda row: (row["blind"], row["kind"]))
+        if len(self._vault.blind_versions) > 1:
+            await self._claim_in_both(identifiers)
         taken = await self._connection.execute(
             upsert(identifier_lookup).on_conflict_do_nothing().returning(identifier_lookup.c.blind),
             [{name: row[name] for name in ("blind", "kind", "person_id", "exclusive")} for row in rows],
@@ -183,6 +193,34 @@ class PersonTables:
         await self._connection.execute(
             insert(person_identifier), [{name: row[name] for name in columns} for row in rows]
         )
+
+    async def _claim_in_both(self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]]) -> None:
+        """While the index is made anew, a number may lie under either key, and unique indexes do not see that: whoever takes it holds a lock
+        named by the older key, and looks again.
+        """
+        versions = self._vault.blind_versions
+        held = [(id, one.key) for id, numbers in identifiers.items() for one in numbers]
+        await self._lock(self._vault.blind(key, min(versions)) for _, key in held)
+        asked = [(id, key, self._vault.blind(key, version)) for id, key in held for version in versions]
+        wanted = _unnest(
+            person_id=(PG_UUID, [id for id, _, _ in asked]),
+            kind=(String, [key.kind for _, key, _ in asked]),
+            blind=(LargeBinary, [blind for _, _, blind in asked]),
+            exclusive=(Boolean, [key.exclusive for _, key, _ in asked]),
+        ).c
+        found = identifier_lookup.c
+        taken = select(found.person_id).where(
+            (found.blind == wanted.blind)
+            & (found.kind == wanted.kind)
+            & ((found.person_id == wanted.person_id) | (found.exclusive & wanted.exclusive))
+        )
+        if (await self._connection.execute(taken.limit(1))).one_or_none() is not None:
+            raise IdentifierTaken
+
+    async def _lock(self, blinds: Iterable[bytes]) -> None:
+        """Locks of this transaction, taken in one order."""
+        numbers = sorted({int.from_bytes(blind[:8], "big", signed=True) for blind in blinds})
+        await self._connection.execute(_LOCK, {"numbers": numbers})
 
     async def _add_events(self, events: Sequence[PersonEvent]) -> None:
         await self._connection.execute(
@@ -210,7 +248,11 @@ class PersonTables:
 
     async def filings(self, keys: Collection[FilingKey]) -> Mapping[FilingKey, Filing]:
         """Those of the source records that were filed before."""
-        blinds = {(key.facility, self._vault.blind_mrn(key), self._vault.blind_said(key.said)): key for key in keys}
+        blinds = {
+            (key.facility, *self._vault.blind_filing(key, version)): key
+            for key in keys
+            for version in self._vault.blind_versions
+        }
         asked = _unnest(
             facility_id=(String, [facility for facility, _, _ in blinds]),
             mrn_blind=(LargeBinary, [mrn for _, mrn, _ in blinds]),
@@ -236,17 +278,24 @@ class PersonTables:
 
     async def add_filings(self, filings: Mapping[FilingKey, Filing], at: datetime) -> None:
         """Keeps how source records were filed."""
+        versions = self._vault.blind_versions
+        if len(versions) > 1:
+            await self._lock(self._vault.blind_filing(key, min(versions))[1] for key in filings)
+            if await self.filings(filings.keys()):
+                raise IdentifierTaken
         keys = await self._keys.find_or_make(self._connection, {filing.person for filing in filings.values()})
+        blinds = {key: self._vault.blind_filing(key) for key in filings}
         rows = [
             {
                 "facility_id": key.facility,
-                "mrn_blind": self._vault.blind_mrn(key),
-                "said_blind": self._vault.blind_said(key.said),
+                "mrn_blind": blinds[key][0],
+                "said_blind": blinds[key][1],
                 "person_id": filing.person,
                 "outcome": filing.outcome.value,
                 "warnings": list(filing.warnings),
                 "said_sealed": self._vault.seal_said(keys[filing.person], key),
                 "filed_at": at,
+                "blind_version": versions[0],
             }
             for key, filing in filings.items()
         ]

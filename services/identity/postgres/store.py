@@ -30,8 +30,16 @@ class _Transaction(PersonTables, RegisterTables):
 
     async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
         """The first answer of this scope and request id."""
-        blind = self._vault.blind_digest(digest)
-        return await once(self._connection, table=request, scope=scope, request_id=request_id, digest=blind, work=work)
+        first, *others = self._vault.blind_digests(digest)
+        return await once(
+            self._connection,
+            table=request,
+            scope=scope,
+            request_id=request_id,
+            digest=first,
+            work=work,
+            also=others,
+        )
 
 
 class PostgresStore:

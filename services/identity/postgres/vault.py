@@ -29,21 +29,25 @@ class Vault:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def blind(self, key: IdentifierKey) -> bytes:
+    @property
+    def blind_versions(self) -> tuple[int, ...]:
+        """Versions of the blind key: the first is written, all are searched; two while the index is made anew."""
+        return self._keyring.blind_versions
+
+    def blind(self, key: IdentifierKey, version: int | None = None) -> bytes:
         """The 16 bytes an identifier is found by."""
-        return self._keyring.blind(key.kind, key.value)
+        return self._keyring.blind(key.kind, key.value, version)
 
-    def blind_mrn(self, key: FilingKey) -> bytes:
-        """The 16 bytes a facility's patient number is found by among the source records."""
-        return self._keyring.blind("SOURCE_MRN", f"{key.facility}:{key.local_mrn}")
+    def blind_filing(self, key: FilingKey, version: int | None = None) -> tuple[bytes, bytes]:
+        """What a source record is found by: 16 bytes of the facility's patient number, and 16 that tell equal statements of documents;
+        keyed, as what is said of a person can be guessed.
+        """
+        mrn = self._keyring.blind("SOURCE_MRN", f"{key.facility}:{key.local_mrn}", version)
+        return mrn, self._keyring.blind("SAID", key.said.decode(), version)
 
-    def blind_said(self, said: bytes) -> bytes:
-        """Tells equal statements of documents; keyed, as what is said of a person can be guessed."""
-        return self._keyring.blind("SAID", said.decode())
-
-    def blind_digest(self, digest: bytes) -> bytes:
-        """A request's digest, keyed, as requests hold guessable data."""
-        return self._keyring.blind("REQUEST", digest.hex())
+    def blind_digests(self, digest: bytes) -> list[bytes]:
+        """A request's digest, keyed, as requests hold guessable data; under each version."""
+        return [self._keyring.blind("REQUEST", digest.hex(), version) for version in self.blind_versions]
 
     def seal_demographics(self, person: PersonKey, demographics: Demographics) -> bytes:
         """Demographics of a person, sealed."""
@@ -86,6 +90,11 @@ class Vault:
         """What a document said, sealed."""
         content = {"v": _FORMAT, "mrn": key.local_mrn, "said": key.said.decode()}
         return _seal(person, content, f"source_record.said|{key.facility}")
+
+    def open_said(self, person: PersonKey, facility: str, sealed: bytes) -> FilingKey:
+        """What a document said, opened."""
+        content = _open(person, sealed, f"source_record.said|{facility}")
+        return FilingKey(facility, content["mrn"], content["said"].encode())
 
 
 def _seal(key: Wrapping, content: dict[str, Any], place: str) -> bytes:

@@ -16,6 +16,7 @@ from services.chassis.settings import DatabaseSettings
 from tests.fixtures.debian import softhsm2_util, softhsm_module
 
 PIN = "271828"
+CLOSING = "closing"
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ def keyring(keyring_path: Path) -> FileKeyring:
 
 @pytest.fixture(scope="session")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenAddress]:
-    """A token of SoftHSM with one root key. The module reads its configuration once a process."""
+    """A token of SoftHSM with one root key, and an empty one, CLOSING, that a test may close. The module reads its configuration and finds its
+    tokens once a process.
+    """
     folder = tmp_path_factory.mktemp("softhsm")
     tokens = folder / "tokens"
     tokens.mkdir()
@@ -55,8 +58,9 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenAddress]:
     module = softhsm_module()
     before = os.environ.get("SOFTHSM2_CONF")
     os.environ["SOFTHSM2_CONF"] = str(configuration)
-    command = [softhsm2_util(), "--module", str(module), "--init-token", "--free", "--label", "root", "--so-pin", PIN]
-    subprocess.run([*command, "--pin", PIN], check=True, capture_output=True, timeout=30)
+    for label in ("root", CLOSING):
+        command = [softhsm2_util(), "--module", str(module), "--init-token", "--free", "--label", label]
+        subprocess.run([*command, "--so-pin", PIN, "--pin", PIN], check=True, capture_output=True, timeout=30)
     address = TokenAddress(module, "root", "lienthong", folder / "pin")
     add_token_version(address)
     yield address

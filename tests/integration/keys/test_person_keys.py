@@ -205,6 +205,7 @@ class Asked:
     def __init__(self, keyring: FileKeyring) -> None:
         self._keyring = keyring
         self.current_version, self.versions = keyring.current_version, keyring.versions
+        self.blind_versions = keyring.blind_versions
         self.wrapped = self.unwrapped = 0
         self.threads: set[str] = set()
 
@@ -218,8 +219,8 @@ class Asked:
         self.threads.add(threading.current_thread().name)
         return self._keyring.unwrap(wrapped, aad)
 
-    def blind(self, kind: str, value: str) -> bytes:
-        return self._keyring.blind(kind, value)
+    def blind(self, kind: str, value: str, version: int | None = None) -> bytes:
+        return self._keyring.blind(kind, value, version)
 
 
 async def test_a_batch_of_known_persons_costs_one_statement_and_asks_nothing_of_the_root_keys(

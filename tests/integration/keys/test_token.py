@@ -24,14 +24,22 @@ from services.chassis.keyring import (
     seal,
     sealed_from_bytes,
 )
-from services.chassis.keyring.token import TokenAddress, TokenKeyring, add_token_version, forget_token_version
+from services.chassis.keyring.__main__ import main
+from services.chassis.keyring.token import (
+    RootKeysUnavailable,
+    TokenAddress,
+    TokenKeyring,
+    add_token_version,
+    forget_token_version,
+)
+from tests.integration.keys.conftest import CLOSING
 
 AAD = b"service|table|1"
 
 
 def described(address: TokenAddress, folder: Path) -> Path:
     path = folder / "keyring.json"
-    token = {name: str(value) for name, value in dataclasses.asdict(address).items()}
+    token = {name: str(value) for name, value in dataclasses.asdict(address).items() if name != "blind"}
     path.write_text(json.dumps({"token": token}), "utf-8")
     return path
 
@@ -92,6 +100,70 @@ def test_a_new_version_wraps_and_old_ones_open_until_they_are_forgotten(token: T
     with pytest.raises(SealBroken):
         third.unwrap(wrapped, AAD)
     assert third.blind("KIND", "value") == blind
+
+
+def test_a_session_that_was_lost_is_opened_anew(token: TokenAddress) -> None:
+    keyring = TokenKeyring(token)
+    wrapped, blind = keyring.wrap(bytes(32), AAD), keyring.blind("KIND", "value")
+    # Logs the process out and ends the session, as a token does that was reset.
+    keyring._opened.session.close()  # noqa: SLF001 - what happens in the token
+    assert keyring.unwrap(wrapped, AAD) == bytes(32)
+    keyring._opened.session.close()  # noqa: SLF001
+    assert keyring.blind("KIND", "value") == blind
+
+
+def test_a_pin_that_no_longer_fits_is_tried_once(token: TokenAddress, tmp_path: Path) -> None:
+    pin = tmp_path / "pin"
+    pin.write_text(token.pin_file.read_text("utf-8"), "utf-8")
+    # A token of its own, with keys that another process made: no other session keeps this one logged in.
+    address = dataclasses.replace(token, token=CLOSING, pin_file=pin)
+    command = [sys.executable, "-m", "services.chassis.keyring", "add-root", str(described(address, tmp_path))]
+    environment = {name: os.environ[name] for name in ("PATH", "SOFTHSM2_CONF")}
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    keyring = TokenKeyring(address)
+    wrapped = keyring.wrap(bytes(32), AAD)
+    keyring._opened.session.close()  # noqa: SLF001 - what happens in the token
+    pin.write_text("314159", "utf-8")
+    with pytest.raises(RootKeysUnavailable):
+        keyring.unwrap(wrapped, AAD)
+    # Right again, and still not asked for: only a start does that.
+    pin.write_text(token.pin_file.read_text("utf-8"), "utf-8")
+    with pytest.raises(RootKeysUnavailable):
+        keyring.unwrap(wrapped, AAD)
+    assert TokenKeyring(address).unwrap(wrapped, AAD) == bytes(32)
+
+
+def test_a_version_made_since_the_start_is_met(token: TokenAddress) -> None:
+    address = dataclasses.replace(token, label="meeting")
+    add_token_version(address)
+    first = TokenKeyring(address)
+    add_token_version(address)
+    assert first.unwrap(TokenKeyring(address).wrap(bytes(32), AAD), AAD) == bytes(32)
+    assert first.wrap(bytes(32), AAD).version == 1
+
+
+def test_blind_keys_turn_by_command(token: TokenAddress, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = described(dataclasses.replace(token, label="turning"), tmp_path)
+    assert main(["add-root", str(path)]) == 0
+    first = open_keyring(path).blind("KIND", "value")
+    assert main(["add-blind", str(path)]) == 0
+    both = open_keyring(path)
+    assert (both.blind_versions, both.blind("KIND", "value")) == ((1, 2), first)
+    second = both.blind("KIND", "value", 2)
+    assert second != first
+    assert main(["add-blind", str(path)]) == 1
+    assert main(["turn-blind", str(path)]) == 0
+    assert open_keyring(path).blind("KIND", "value") == second
+    assert main(["forget-blind", str(path)]) == 0
+    left = open_keyring(path)
+    assert (left.blind_versions, left.blind("KIND", "value")) == ((2,), second)
+    assert main(["forget-root", str(path), "1"]) == 1
+    assert main(["add-root", str(path)]) == 0
+    assert main(["forget-root", str(path), "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "root versions: 2 (wraps)",
+        "blind versions, the first is written: 2",
+    ]
 
 
 @pytest.mark.parametrize("change", ["module", "token", "label", "pin file"])

@@ -24,6 +24,7 @@ from services.chassis.keyring import (
     seal,
     sealed_from_bytes,
 )
+from services.chassis.keyring.__main__ import main
 
 AAD = b"document|0193"
 KEY = "A" * 43 + "="
@@ -103,6 +104,52 @@ def test_rotation_seals_with_the_new_version_and_opens_the_old(keys: FileKeyring
     assert keys.wrap(bytes(32), AAD).version == 1
     with pytest.raises(SealBroken):
         newer.unwrap(WrappedKey(1, new.wrapped.data), AAD)
+
+
+def test_a_blind_key_is_searched_before_it_is_written_and_the_old_one_goes_last(path: Path) -> None:
+    old = FileKeyring(path)
+    blind = old.blind("CITIZEN_ID", "001185012345")
+    for command in ("turn-blind", "forget-blind"):
+        assert main([command, str(path)]) == 1
+    rotate(path)
+    assert main(["add-blind", str(path)]) == 0
+    both = FileKeyring(path)
+    assert both.blind_versions == (1, 3)
+    assert both.blind("CITIZEN_ID", "001185012345") == both.blind("CITIZEN_ID", "001185012345", 1) == blind
+    new = both.blind("CITIZEN_ID", "001185012345", 3)
+    assert new != blind
+    assert main(["add-blind", str(path)]) == 1
+    assert main(["turn-blind", str(path)]) == 0
+    assert FileKeyring(path).blind_versions == (3, 1)
+    assert main(["forget-blind", str(path)]) == 0
+    left = FileKeyring(path)
+    assert (left.blind_versions, left.blind("CITIZEN_ID", "001185012345")) == ((3,), new)
+    # Its root key stays: something may be wrapped by it.
+    assert left.versions == {1, 2}
+    assert "blind" not in json.loads(path.read_text())["keys"]["1"]
+    assert main(["forget-root", str(path), "1"]) == 0
+    assert set(json.loads(path.read_text())["keys"]) == {"2", "3"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["forget-root"], ["show", "1"], ["nonsense"], []], ids=["no version", "a version", "command", "none"]
+)
+def test_a_command_that_is_wrong_changes_nothing(path: Path, arguments: list[str]) -> None:
+    before = path.read_bytes()
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments[:1], str(path), *arguments[1:]])
+    assert stopped.value.code == 2
+    assert path.read_bytes() == before
+
+
+def test_the_command_shows_no_key(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = json.loads(path.read_text())
+    assert main(["add-root", str(path)]) == 0
+    assert main(["create", str(path)]) == 1
+    assert main(["show", str(path.parent / "none.json")]) == 1
+    said = capsys.readouterr()
+    assert "root versions: 1, 2 (wraps)" in said.out
+    assert not [key for entry in raw["keys"].values() for key in entry.values() if key in said.out + said.err]
 
 
 def test_a_rotation_under_way_is_not_run_over(path: Path) -> None:
