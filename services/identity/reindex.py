@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +22,7 @@ from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.keyring import DataErased, KeyringUnreadable, PersonKeys, SealBroken, open_keyring
 from services.chassis.keyring.persons import KeysOf
-from services.chassis.keyring.rotation import RotationSettings
-from services.chassis.settings import SettingsError, load
+from services.chassis.settings import DatabaseSettings, SettingsError, load
 from services.chassis.status import write_problems
 from services.identity.model import IdentifierType
 from services.identity.postgres.vault import Vault
@@ -38,6 +38,7 @@ _MOVED = (
     " FROM unnest(CAST(:persons AS uuid[]), CAST(:kinds AS text[]), CAST(:old AS bytea[]), CAST(:new AS bytea[]))"
     " AS moved (person_id, kind, old, new)"
 )
+# The lookup is moved by adding and removing, as it is distributed by what changes.
 _ADD_LOOKUPS = text(
     "INSERT INTO identifier_lookup (blind, kind, person_id, exclusive)"
     f" SELECT moved.new, found.kind, found.person_id, found.exclusive{_MOVED}"  # noqa: S608 - constants
@@ -65,6 +66,14 @@ _MOVE_RECORDS = text(
 )
 
 
+@dataclass(frozen=True)
+class ReindexSettings:
+    """The owner's secret, as the application may not change an index, and the keyring."""
+
+    database_owner_url: str
+    keyring: Path
+
+
 @dataclass
 class Reindexed:
     """What a run did. `erased` are rows of persons whose key was destroyed: nobody knows their values, so they stay under the old key and
@@ -80,7 +89,7 @@ class Reindexed:
 def reindex_command() -> int:
     """`python -m services.identity reindex`; 1 when something is damaged."""
     try:
-        settings = load(RotationSettings, os.environ)
+        settings = load(ReindexSettings, os.environ)
         keyring = open_keyring(settings.keyring)
     except SettingsError as error:
         write_problems(error.problems)
@@ -90,7 +99,7 @@ def reindex_command() -> int:
         return 2
 
     async def work() -> Reindexed:
-        async with Database(settings.database) as database:
+        async with Database(DatabaseSettings(settings.database_owner_url)) as database:
             index = Reindex(database, Vault(keyring), PersonKeys(keyring, "identity", system_clock))
             return await index.run(_report)
 

@@ -86,7 +86,7 @@ async def filed(store: PostgresStore, records: Collection[FilingKey]) -> int:
 
 def command(settings: DatabaseSettings, keyring: Path) -> subprocess.Popen[str]:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment |= {"LIENTHONG_DATABASE_URL": settings.url, "LIENTHONG_KEYRING": str(keyring)}
+    environment |= {"LIENTHONG_DATABASE_OWNER_URL": settings.owner_url or "", "LIENTHONG_KEYRING": str(keyring)}
     arguments = [sys.executable, "-m", "services.identity", "reindex"]
     return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
