@@ -16,6 +16,7 @@ from lienthong.agent.session import Session
 _COMMANDS = {
     "sign": ("sign", "Signs an XML document or a folder of them."),
     "submit": ("submit", "Streams signed documents to the system."),
+    "queue": ("queue", "Documents that wait for the gateway, encrypted."),
     "status": ("submit", "Shows where a document stands."),
     "receipt": ("receipt", "Receipts: the proof that a document was accepted."),
     "person": ("person", "Persons of the national index."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import grpc
 
-from lienthong.agent.commands.submit import receipt_of
+from lienthong.agent.answers import receipt_of
 from lienthong.agent.session import CALL_SECONDS, Session, call
 from lienthong.agent.spool import Spool
 from lienthong.client.tlog.note import NoteError

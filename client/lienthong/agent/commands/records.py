@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
-from lienthong.agent.commands.submit import receipt_of
+from lienthong.agent.answers import receipt_of
 from lienthong.agent.session import CALL_SECONDS, Session, call
 from lienthong.records.v1 import (
     document_pb2,

@@ -10,25 +10,14 @@ import grpc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lienthong.agent.answers import entry_of, receipt_of
 from lienthong.agent.session import CALL_SECONDS, Session, call, describe
 from lienthong.agent.sidecars import SidecarInvalid, by_document, sidecars
-from lienthong.agent.spool import Spool, SpoolEntry, SpoolState
+from lienthong.agent.spool import Spool, SpoolState
 from lienthong.agent.submission import LARGEST_DOCUMENT, Outcome, Outgoing, Submitter, outgoing
 from lienthong.client.batch import MOST_DOCUMENTS, BatchError
 from lienthong.client.errors import from_rpc_error
-from lienthong.client.tlog.receipt import Receipt
-from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc, receipt_pb2, submission_pb2
-
-
-def receipt_of(message: receipt_pb2.Receipt) -> Receipt:
-    """The portable receipt of a proto receipt."""
-    return Receipt(
-        entry=message.entry,
-        salt=message.salt,
-        promise=message.promise,
-        tlog_proof=message.tlog_proof or None,
-        trace_id=message.trace_id,
-    )
+from lienthong.records.v1 import intake_service_pb2, intake_service_pb2_grpc, submission_pb2
 
 
 @click.command()
@@ -62,7 +51,7 @@ def submit(session: Session, source: Path, document_id: str, batch: int | None, 
         task = progress.add_task("submit", total=len(todo))
 
         def keep(outcomes: Sequence[Outcome]) -> None:
-            entries = [_entry(outcome) for outcome in outcomes]
+            entries = [entry_of(outcome) for outcome in outcomes]
             for outcome in outcomes:
                 if outcome.submission is not None and outcome.submission.HasField("receipt"):
                     spool.keep_receipt(outcome.submission.name, receipt_of(outcome.submission.receipt))
@@ -113,18 +102,6 @@ def _sign_in_batches(session: Session, paths: Sequence[Path], size: int) -> None
 
 def _is_signed(path: Path) -> bool:
     return b"http://www.w3.org/2000/09/xmldsig#" in path.read_bytes()
-
-
-def _entry(outcome: Outcome) -> SpoolEntry:
-    document = outcome.outgoing
-    if outcome.submission is not None:
-        name, trace = outcome.submission.name, outcome.submission.receipt.trace_id
-        return SpoolEntry(document.document_id, document.content_sha256, SpoolState.ACCEPTED, name, trace, "")
-    error = outcome.error
-    reason = error.metadata.get("rejection", error.reason) if error else ""
-    submission = error.metadata.get("submission", "") if error else ""
-    trace = error.trace_id if error else ""
-    return SpoolEntry(document.document_id, document.content_sha256, SpoolState.REJECTED, submission, trace, reason)
 
 
 @click.command()
