@@ -84,18 +84,33 @@ def sidecars(document: Path, names: Sequence[str] | None = None) -> tuple[Sideca
         names = [entry.name for entry in os.scandir(document.parent) if entry.name.startswith(document.name + ".")]
     found = []
     for name in sorted(names):
-        rest = name.removeprefix(document.name)
-        if rest == BATCH:
-            found.append(_batch(document.with_name(name)))
-            continue
-        stem, ending = os.path.splitext(rest)  # noqa: PTH122 - a rest such as `.p7s` is no path with a suffix
-        if not ending and stem in ENDINGS:
-            found.append(Sidecar(ENDINGS[stem], document.with_name(name)))
-        elif ending in ENDINGS and (part := _PART.fullmatch(stem)):
-            found.append(Sidecar(ENDINGS[ending], document.with_name(name), part[1]))
+        one = _sidecar(document.with_name(name), name.removeprefix(document.name))
+        if one is not None:
+            found.append(one)
     if len(found) > MOST_SIGNATURES:
         raise SidecarInvalid(f"{document.name}: more than {MOST_SIGNATURES} signatures")
     return tuple(found)
+
+
+def named(file: Path, document: Path) -> Sidecar:
+    """A signature file that the user names; form and part come from its ending. Raises SidecarInvalid for an unknown one."""
+    rest = file.name.removeprefix(document.name)
+    found = _sidecar(file, rest) or _sidecar(file, file.suffix)
+    if found is None:
+        endings = ", ".join([*ENDINGS, BATCH])
+        raise SidecarInvalid(f"{file.name}: a signature file ends in {endings}")
+    return found
+
+
+def _sidecar(file: Path, rest: str) -> Sidecar | None:
+    """What a file is whose name goes on with `rest` after the document's."""
+    if rest == BATCH:
+        return _batch(file)
+    stem, ending = os.path.splitext(rest)  # noqa: PTH122 - a rest such as `.p7s` is no path with a suffix
+    if not ending and stem in ENDINGS:
+        return Sidecar(ENDINGS[stem], file)
+    part = _PART.fullmatch(stem)
+    return Sidecar(ENDINGS[ending], file, part[1]) if ending in ENDINGS and part else None
 
 
 def by_document(folder: Path, documents: Sequence[Path]) -> dict[Path, list[str]]:

@@ -98,17 +98,21 @@ def message(document: Outgoing) -> submission_pb2.DocumentSubmission:
     )
 
 
+def membership_of(sidecar: Sidecar) -> verification_service_pb2.BatchMembership | None:
+    """The place in a batch that goes with a signature, if it is one over a batch. Raises SidecarInvalid."""
+    if sidecar.place is None:
+        return None
+    return verification_service_pb2.BatchMembership(
+        manifest=sidecar.manifest, index=sidecar.place.index, path=sidecar.place.path
+    )
+
+
 def _signature(sidecar: Sidecar) -> submission_pb2.DetachedSignature:
-    membership = None
-    if sidecar.place is not None:
-        membership = verification_service_pb2.BatchMembership(
-            manifest=sidecar.manifest, index=sidecar.place.index, path=sidecar.place.path
-        )
     return submission_pb2.DetachedSignature(
         format=verdict_pb2.SignatureFormat.Value(f"SIGNATURE_FORMAT_{sidecar.form}"),
         content=sidecar.content,
         part=sidecar.part,
-        batch=membership,
+        batch=membership_of(sidecar),
     )
 
 
