@@ -22,7 +22,7 @@ def inner_table(document: bytes, part: str) -> bytes:
         root = etree.fromstring(document, parser)
     except (etree.LxmlError, ValueError, LookupError):
         raise DocumentUnsignable("not well-formed XML") from None
-    found = [file for file in root.iter("FILEHOSO") if (file.findtext("LOAIHOSO") or "").strip() == part]
+    found = [file for file in root.iter("FILEHOSO") if (file.findtext("LOAIHOSO") or "").strip().upper() == part]
     if len(found) != 1:
         raise DocumentUnsignable(f"the document has {'more than one' if found else 'no'} table {part}")
     text = "".join((found[0].findtext("NOIDUNGFILE") or "").split())

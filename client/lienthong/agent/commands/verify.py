@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from lienthong.agent.session import CALL_SECONDS, Session, call
-from lienthong.agent.sidecars import ENDINGS, Sidecar, SidecarInvalid, sidecars
+from lienthong.agent.sidecars import Sidecar, SidecarInvalid, named, sidecars
 
 if TYPE_CHECKING:
     import grpc
 
-    from lienthong.signing.v1 import validation_service_pb2, verdict_pb2, verification_service_pb2
+    from lienthong.signing.v1 import verdict_pb2, verification_service_pb2
 
 LARGEST_FILE = 16 * 1024 * 1024
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -90,6 +90,8 @@ def _signed(
     session: Session, file: Path, content: bytes, extra: tuple[Path, ...], facility: str, language: str
 ) -> None:
     from lienthong.agent.explanation import explain
+    from lienthong.agent.inner_table import inner_table
+    from lienthong.agent.signing import SigningError
     from lienthong.signing.v1 import (
         validation_service_pb2,
         validation_service_pb2_grpc,
@@ -97,28 +99,41 @@ def _signed(
     )
 
     try:
-        beside = [*sidecars(file), *map(_given, extra)]
-        signatures = [_carried(one) for one in beside]
-    except SidecarInvalid as error:
+        beside = [*sidecars(file), *(named(path, file) for path in extra)]
+        whole = [_carried(one) for one in beside if not one.part]
+        # What was signed of a part are its decoded bytes, so it is judged as a file of its own.
+        parts = {one.part: inner_table(content, one.part) for one in beside if one.part}
+        carried = {part: [_carried(one) for one in beside if one.part == part] for part in sorted(parts)}
+    except (SidecarInvalid, SigningError) as error:
         raise click.ClickException(str(error)) from error
     inside = _inside(content)
-    if signatures and not (b"SignatureValue" in content or b"/ByteRange" in content):
+    if whole and not (b"SignatureValue" in content or b"/ByteRange" in content):
         # A file without a signature inside is judged by those beside it alone.
         inside = verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED
-    request = validation_service_pb2.ValidateSignaturesRequest(
-        content=content,
-        format=inside,
-        signatures=signatures,
-        facility=facility or session.profile.facility,
-    )
+    in_whose_name = facility or session.profile.facility
+    requests = {
+        "": validation_service_pb2.ValidateSignaturesRequest(
+            content=content, format=inside, signatures=whole, facility=in_whose_name
+        )
+    }
+    for part, signatures in carried.items():
+        requests[part] = validation_service_pb2.ValidateSignaturesRequest(
+            content=parts[part], signatures=signatures, facility=in_whose_name
+        )
 
-    async def ask(channel: grpc.aio.Channel) -> validation_service_pb2.ValidateSignaturesResponse:
+    async def ask(channel: grpc.aio.Channel) -> dict[str, verdict_pb2.Verdict]:
         stub = validation_service_pb2_grpc.ValidationServiceStub(channel)
-        return await stub.ValidateSignatures(request, timeout=CALL_SECONDS)
+        return {
+            part: (await stub.ValidateSignatures(request, timeout=CALL_SECONDS)).verdict
+            for part, request in requests.items()
+        }
 
-    verdict = call(session, ask).verdict
-    click.echo(explain(verdict, now=datetime.now(UTC), language=language))
-    if verdict.indication != verdict_pb2.INDICATION_TOTAL_PASSED:
+    verdicts = call(session, ask)
+    for part, verdict in verdicts.items():
+        for signature in verdict.signatures:
+            signature.part = part
+        click.echo((f"\n{part}\n" if part else "") + explain(verdict, now=datetime.now(UTC), language=language))
+    if any(verdict.indication != verdict_pb2.INDICATION_TOTAL_PASSED for verdict in verdicts.values()):
         raise click.exceptions.Exit(1)
 
 
@@ -134,23 +149,12 @@ def _inside(content: bytes) -> verdict_pb2.SignatureFormat.ValueType:
     return verdict_pb2.SIGNATURE_FORMAT_UNSPECIFIED
 
 
-def _given(path: Path) -> Sidecar:
-    if path.suffix not in ENDINGS:
-        raise SidecarInvalid(f"{path.name}: a signature ends in {', '.join(sorted(ENDINGS))}")
-    return Sidecar(ENDINGS[path.suffix], path)
-
-
 def _carried(one: Sidecar) -> verification_service_pb2.CarriedSignature:
+    from lienthong.agent.submission import membership_of
     from lienthong.signing.v1 import verdict_pb2, verification_service_pb2
 
-    batch = None
-    if one.place is not None:
-        batch = verification_service_pb2.BatchMembership(
-            manifest=one.manifest, index=one.place.index, path=one.place.path
-        )
     return verification_service_pb2.CarriedSignature(
         format=verdict_pb2.SignatureFormat.Value(f"SIGNATURE_FORMAT_{one.form}"),
         content=one.content,
-        part=one.part,
-        batch=batch,
+        batch=membership_of(one),
     )
