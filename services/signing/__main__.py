@@ -44,7 +44,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     """Puts the role together."""
     telemetry = await life.enter(Telemetry(settings.telemetry, "signing"))
     database = await life.enter(Database(settings.database))
-    policy, operators = _policy(settings), _operators(settings)
+    policy, operators = signature_policy(settings), scheme_operators(settings)
     trust_store = PostgresTrustStore(database)
     trust = TrustService(trust_store, system_clock)
     trust_lists = TrustListService(trust_store, operators, policy, system_clock)
@@ -81,14 +81,16 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     return server
 
 
-def _policy(settings: Settings) -> SignaturePolicy:
+def signature_policy(settings: Settings) -> SignaturePolicy:
+    """The policy; raises SettingsError with every fault of the file."""
     try:
         return load_policy(settings.signing_policy, convert.DOCUMENT_KINDS)
     except PolicyError as error:
         raise SettingsError([f"LIENTHONG_SIGNING_POLICY: {fault}" for fault in error.faults]) from error
 
 
-def _operators(settings: Settings) -> list[x509.Certificate]:
+def scheme_operators(settings: Settings) -> list[x509.Certificate]:
+    """Who may sign trusted lists; raises SettingsError."""
     if settings.scheme_operators is None:
         return []
     try:

@@ -66,7 +66,7 @@ def read_answer(der: bytes, question: Question, now: datetime, validity: timedel
         _check_signer(answer, question.issuer, now)
         this_update, next_update = single.this_update_utc, single.next_update_utc
         status, revoked_at, reason = single.certificate_status, single.revocation_time_utc, single.revocation_reason
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion) as error:
         raise OcspRefused("ANSWER_UNREADABLE") from error
     if this_update > now + CLOCK_SKEW:
         raise OcspRefused("ANSWER_FROM_FUTURE")

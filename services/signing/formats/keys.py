@@ -98,7 +98,7 @@ def parse_certificate(der: bytes) -> x509.Certificate:
         raise _unreadable("the certificate is too long")
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise _unreadable("the certificate is not DER") from error
 
 

@@ -197,7 +197,10 @@ class TrustService:
             entries = [_entry(line) for line in parsed]
             issuer = cls._issuer(parsed, snapshot)
             this_update, next_update = parsed.last_update_utc, parsed.next_update_utc
-        except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
+        except (
+            *(ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound),
+            *(x509.DuplicateExtension, x509.InvalidVersion),
+        ):
             raise RevocationListRefused("not a DER revocation list with a number") from None
         if critical:
             # A delta list or one for some certificates only (RFC 5280 §5.2.4, §5.2.5) would make the others look good.

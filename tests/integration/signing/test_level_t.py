@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from asn1crypto import cms, tsp  # type: ignore[import-untyped] # the oracle ships no types
+from asn1crypto import cms, core, tsp  # type: ignore[import-untyped] # the oracle ships no types
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -53,15 +53,37 @@ def identity(pair: SigningPair) -> Identity:
 
 
 def cades(pair: SigningPair, folder: Path) -> SignatureFacts:
-    info = cms.ContentInfo.load(sign_detached(CONTENT, signer(pair)), strict=True)
-    (one,) = info["content"]["signer_infos"]
+    signature = sign_detached(CONTENT, signer(pair))
+    (one,) = cms.ContentInfo.load(signature, strict=True)["content"]["signer_infos"]
     token = openssl_token(folder, one["signature"].native)
-    values = [cms.ContentInfo.load(token)]
-    one["unsigned_attrs"] = cms.CMSAttributes(
-        [cms.CMSAttribute({"type": "signature_time_stamp_token", "values": values})]
-    )
-    # Not by force, which asn1crypto takes exponential time for with a token inside.
-    return verify_cms(CONTENT, info.dump())
+    oid = core.ObjectIdentifier("1.2.840.113549.1.9.16.2.14").dump()
+    attribute = _wrapped(0x30, oid + _wrapped(0x31, token))
+    return verify_cms(CONTENT, _with_unsigned(signature, _wrapped(0xA1, attribute)))
+
+
+def _with_unsigned(der: bytes, attributes: bytes, depth: int = 4) -> bytes:
+    """The signature with something at the end of its SignerInfo, which is the last element of everything around it. By hand: asn1crypto
+    takes a length that ends in 0x80 for an indefinite one, and then exponential time to write it anew."""
+    start, _ = _element(der, 0)
+    place, end = start, start
+    while end < len(der):
+        place, end = end, sum(_element(der, end))
+    if depth == 0:
+        return _wrapped(der[0], der[start:] + attributes)
+    return _wrapped(der[0], der[start:place] + _with_unsigned(der[place:], attributes, depth - 1))
+
+
+def _element(der: bytes, at: int) -> tuple[int, int]:
+    """Where the content of an element begins, and its length."""
+    first = der[at + 1]
+    octets = first & 0x7F if first & 0x80 else 0
+    return at + 2 + octets, int.from_bytes(der[at + 2 : at + 2 + octets], "big") if octets else first
+
+
+def _wrapped(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (bytes([size]) if size < 0x80 else bytes([0x80 | len(octets)]) + octets) + content
 
 
 def xades(pair: SigningPair, folder: Path) -> SignatureFacts:

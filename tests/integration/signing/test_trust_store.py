@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -17,7 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from deploy.local.pki import Pki, SigningPair
 from services.chassis.clock import FrozenClock
 from services.chassis.database import Database
+from services.chassis.settings import DatabaseSettings, ServerSettings, SettingsError, TelemetrySettings
 from services.signing import certificates
+from services.signing.__main__ import scheme_operators, signature_policy
+from services.signing.config import Settings
 from services.signing.errors import RevocationListRefused
 from services.signing.model import (
     AnsweredRevocation,
@@ -213,3 +217,22 @@ async def test_who_expires_soon_is_told_once_for_each_threshold(
     assert [one.days_left for one in found.warnings] == [6]
     clock.advance(timedelta(days=7))
     assert (await expiry.look()).counts == {0: 1, 7: 0, 30: 0}
+
+
+def test_a_policy_with_faults_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('version = "x"\nauthority_revocation = "MAYBE"\n', "utf-8")
+    settings = Settings(
+        server=ServerSettings(path, path, path, path),
+        database=DatabaseSettings("postgresql://nowhere"),
+        telemetry=TelemetrySettings(),
+        log_key=path,
+        log_origin="log.lienthong.vn/2026",
+        signing_policy=path,
+    )
+    with pytest.raises(SettingsError) as caught:
+        signature_policy(settings)
+    assert len(caught.value.problems) == 6
+    assert all(one.startswith("LIENTHONG_SIGNING_POLICY: ") for one in caught.value.problems)
+    with pytest.raises(SettingsError, match="LIENTHONG_SCHEME_OPERATORS"):
+        scheme_operators(replace(settings, scheme_operators=path))

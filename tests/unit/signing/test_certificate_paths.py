@@ -225,3 +225,12 @@ def test_a_cached_signer_raises_a_finding_of_its_own_each_time() -> None:
     assert first.finding is not None
     assert first.finding.again() is not first.finding
     assert (first.finding.again().reason, first.finding.__traceback__) == ("AUTHORITY_AS_SIGNER", None)
+
+
+def test_a_certificate_of_version_2_is_none() -> None:
+    """`cryptography` raises an exception of its own for it, which is no ValueError."""
+    der = certificates.encoded(ROOT.certificate)
+    version = bytes.fromhex("a003020102")
+    assert der.count(version) == 1
+    with pytest.raises(Finding, match="CERTIFICATE_UNREADABLE"):
+        certificates.load(der.replace(version, bytes.fromhex("a003020101")))
