@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -203,7 +203,7 @@ class _Level:
     level: int
     rows: Iterator[Any]
     waiting: tuple[int, bytes] | None = None
-    started: bool = field(default=False)
+    started: bool = False
 
     def expect(self, index: int, digest: bytes) -> Iterator[Fault]:
         self._start()

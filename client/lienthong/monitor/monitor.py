@@ -28,6 +28,9 @@ from lienthong.monitor.state import Followed, MonitorState
 
 _PAGE = 1000
 _LARGEST_RECEIPT = 1024 * 1024
+_MOST_ALARMS = 1000
+STAGE = 100_000
+"""Entries after which what was read is verified and kept."""
 PATIENCE = timedelta(hours=4)
 """How long the quorum may be missing before it is an alarm; the log itself completes receipts without it after as long."""
 
@@ -59,8 +62,10 @@ class Monitor:
         self._start = start
 
     async def check(self) -> list[Raised]:
-        """One pass. What was verified is kept; after an alarm about the tree, what was verified before stays as it was. Raises what the source
-        raises when the log cannot be read: that alone proves nothing.
+        """One pass. An alarm about an entry is raised by the pass that reads it, every other one for as long as it lasts.
+
+        What was verified is kept; after an alarm about the tree, what was verified before stays as it was. Raises what the source raises when the
+        log cannot be read: that alone proves nothing.
         """
         # Deadlines are held against a checkpoint that is asked for after they passed.
         asked_at = self._clock()
@@ -120,28 +125,36 @@ class Monitor:
         return True
 
     async def _follow(self, before: Followed, checkpoint: Checkpoint, note: str) -> AsyncIterator[Raised]:
-        """Reads every new entry. The state moves on only once their tree has the signed root."""
+        """Reads every new entry. The state moves on only to a tree that is proven to be the signed one, or its beginning; so a long way is gone in
+        stages, and an interrupted pass goes on where it was.
+        """
         tree = CompactRange(before.size, before.edge)
         numbers = FacilitySequences(self._start)
         numbers.load(before.numbers)
-        own: list[tuple[bytes, int]] = []
-        alarms: list[Raised] = []
         while tree.size < checkpoint.size:
-            page = await self._source.entries(tree.size, min(_PAGE, checkpoint.size - tree.size))
-            if not page:
-                break
-            for entry in page[: checkpoint.size - tree.size]:
-                leaf = leaf_hash(entry)
-                alarms += self._number(entry, tree.size, leaf, numbers, own)
-                tree.append(leaf)
-        if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
-            self._state.keep_evidence([note])
-            yield Raised(Alarm.ENTRIES_MISMATCH, f"entries {before.size} to {checkpoint.size - 1}")
-            return
-        followed = Followed(tree.size, list(tree.edge), note, numbers.dump(), before.witnessed_at)
-        self._state.advance(followed, own)
-        for alarm in alarms:
-            yield alarm
+            start, end = tree.size, min(tree.size + STAGE, checkpoint.size)
+            own: list[tuple[bytes, int]] = []
+            alarms: list[Raised] = []
+            while tree.size < end:
+                page = await self._source.entries(tree.size, min(_PAGE, end - tree.size))
+                if not page:
+                    break
+                for entry in page[: end - tree.size]:
+                    leaf = leaf_hash(entry)
+                    alarms += self._number(entry, tree.size, leaf, numbers, own)
+                    tree.append(leaf)
+                del alarms[_MOST_ALARMS:]
+            if tree.size < end or not await self._consistent(tree.size, tree.root(), checkpoint):
+                self._state.keep_evidence([note])
+                yield Raised(Alarm.ENTRIES_MISMATCH, f"entries {start} to {end - 1}")
+                return
+            followed = Followed(tree.size, list(tree.edge), note, numbers.dump(), before.witnessed_at)
+            self._state.advance(followed, own)
+            for alarm in alarms:
+                yield alarm
+        if tree.size == before.size:
+            followed = Followed(tree.size, list(tree.edge), note, numbers.dump(), before.witnessed_at)
+            self._state.advance(followed, [])
         for gap in numbers.gaps(self._clock()):
             yield _numbered(gap)
 

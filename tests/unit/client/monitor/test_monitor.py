@@ -17,6 +17,7 @@ from lienthong.client.tlog.policy import TrustPolicy
 from lienthong.client.tlog.promise import format_time, promise_entry
 from lienthong.client.tlog.proof import TlogProof
 from lienthong.client.tlog.receipt import Receipt
+from lienthong.monitor import monitor as monitor_module
 from lienthong.monitor.monitor import Monitor
 from lienthong.monitor.state import MonitorState, StateInvalid
 
@@ -261,6 +262,35 @@ async def test_receipts_that_do_not_hold(watch: Watch) -> None:
         "RECEIPT_INVALID: WITNESS_QUORUM_MISSING c.receipt.json",
         "RECEIPT_INVALID: OTHER_FACILITY d.receipt.json",
     ]
+
+
+async def test_a_long_way_is_gone_in_stages(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor_module, "STAGE", 10)
+    honest = [entry(number) for number in range(1, 36)]
+
+    class Breaks(Log):
+        async def entries(self, start: int, limit: int) -> Sequence[bytes]:
+            if start >= 25:
+                raise ConnectionError
+            return self.kept[start : min(start + limit, 25)]
+
+    watch.log = Breaks(honest)
+    with pytest.raises(ConnectionError):
+        await watch.check()
+    assert watch.state.followed(THEN).size == 20
+    # A lie in a later stage is found there, and what was verified stays.
+    lie = [*honest[:27], entry(99), *honest[28:]]
+
+    class Lies(Log):
+        async def entries(self, start: int, limit: int) -> Sequence[bytes]:
+            return lie[start : start + limit]
+
+    watch.log = Lies(honest)
+    assert await watch.check() == ["ENTRIES_MISMATCH: entries 20 to 29"]
+    assert watch.state.followed(THEN).size == 20
+    watch.log = Log(honest)
+    assert await watch.check() == []
+    assert watch.state.followed(THEN).size == 35
 
 
 async def test_state_of_others(watch: Watch, tmp_path: Path) -> None:
