@@ -38,7 +38,13 @@ _WRONG = (
     ValueError,
     RecursionError,
 )
-_CURVES = {"ES256": ("secp256r1", "sha256", 32), "ES384": ("secp384r1", "sha384", 48)}
+_CURVES = {
+    "ES256": ("secp256r1", "sha256", 32),
+    "ES384": ("secp384r1", "sha384", 48),
+    "ES512": ("secp521r1", "sha512", 66),
+}
+_LEAST_RSA_BITS = 2048
+_CRITICAL = {"b64", "sigT", "iat", "x5t#S256"}
 
 
 @dataclass(frozen=True)
@@ -130,8 +136,9 @@ def _jws(compact: bytes, payload: bytes) -> tuple[x509.Certificate, bytes]:
     """A JWS in compact form with detached, unencoded payload (RFC 7515 appendix F, RFC 7797)."""
     header, nothing, signature = compact.split(b".")
     stated = json.loads(_base64url(header))
-    if nothing or stated.get("b64") is not False or "b64" not in stated.get("crit", ()):
-        raise ValueError("not detached with an unencoded payload")
+    critical = set(stated.get("crit", ()))
+    if nothing or stated.get("b64") is not False or "b64" not in critical or not critical <= _CRITICAL:
+        raise ValueError("not detached with an unencoded payload, or something critical that is not known")
     chain: Sequence[str] = stated["x5c"]
     certificate = load(base64.b64decode(chain[0], validate=True))
     thumbprint = base64.urlsafe_b64encode(bytes.fromhex(fingerprint(certificate))).rstrip(b"=").decode()
@@ -150,9 +157,9 @@ def _verify_jws(certificate: x509.Certificate, algorithm: str, value: bytes, mes
             raise ValueError("the algorithm does not fit the key")
         pair = int.from_bytes(value[:size], "big"), int.from_bytes(value[size:], "big")
         key.verify(encode_dss_signature(*pair), message, ec.ECDSA(HASHES[digest]))
-    elif isinstance(key, ed25519.Ed25519PublicKey) and algorithm == "EdDSA":
+    elif isinstance(key, ed25519.Ed25519PublicKey) and algorithm in ("EdDSA", "Ed25519"):
         key.verify(value, message)
-    elif isinstance(key, rsa.RSAPublicKey) and algorithm[:2] in ("RS", "PS"):
+    elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_RSA_BITS and algorithm[:2] in ("RS", "PS"):
         used = HASHES["sha" + algorithm[2:]]
         pss = padding.PSS(padding.MGF1(used), padding.PSS.DIGEST_LENGTH)
         key.verify(value, message, pss if algorithm[:2] == "PS" else padding.PKCS1v15(), used)
