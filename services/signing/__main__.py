@@ -50,7 +50,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     trust_lists = TrustListService(trust_store, operators, policy, system_clock)
     evidence = EvidenceService(PostgresEvidenceStore(database))
     fetcher = await life.enter(HttpFetcher(settings.revocation.timeout.total_seconds()))
-    revocation = RevocationService(trust_store, trust, fetcher, policy, system_clock)
+    instruments = TrustInstruments(metrics.get_meter("lienthong"))
+    revocation = RevocationService(trust_store, trust, fetcher, policy, system_clock, instruments.refused)
     verification = VerificationService(trust_store, evidence, revocation, policy, system_clock)
     server = Server(settings.server, api="signing", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
@@ -68,7 +69,6 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         rpc.TrustServicer(trust, trust_lists, policy, system_clock),
         trust_service_pb2.DESCRIPTOR.services_by_name["TrustService"],
     )
-    instruments = TrustInstruments(metrics.get_meter("lienthong"))
     fetching = settings.revocation
     server.job(
         "refresh_revocation",

@@ -48,8 +48,8 @@ class TrustStore(Protocol):
     async def version(self) -> int:
         """Current version, 0 when empty."""
 
-    async def snapshot(self) -> TrustSnapshot:
-        """The whole list at one version."""
+    async def snapshot(self, before: TrustSnapshot | None = None) -> TrustSnapshot:
+        """The whole list at one version. Revoked certificates are taken from `before` where no list has changed since: there are many."""
 
     async def add_authority(self, authority: Authority) -> Authority:
         """Adds an authority; one with the same fingerprint stays as it is and is returned."""

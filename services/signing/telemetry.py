@@ -14,6 +14,7 @@ METRIC_UNWITNESSED = "lienthong.signing.log.unwitnessed"
 METRIC_UNWITNESSED_PROOFS = "lienthong.signing.log.unwitnessed_proofs"
 METRIC_WITNESS_FAILURES = "lienthong.signing.log.witness_failures"
 METRIC_STAMP_FAILURES = "lienthong.signing.log.timestamp_failures"
+METRIC_OCSP_REFUSALS = "lienthong.signing.ocsp_refusals"
 METRIC_REVOCATION_FETCHES = "lienthong.signing.revocation_fetches"
 
 
@@ -27,6 +28,13 @@ class TrustInstruments:
         self.fetches = meter.create_counter(
             METRIC_REVOCATION_FETCHES, "{answer}", "Lists and OCSP answers fetched, by kind and outcome"
         )
+        self._refusals = meter.create_counter(
+            METRIC_OCSP_REFUSALS, "{answer}", "OCSP answers that did not come or prove nothing, by reason"
+        )
+
+    def refused(self, reason: str) -> None:
+        """An OCSP answer did not come, or proves nothing."""
+        self._refusals.add(1, {"reason": reason})
 
 
 class LogInstruments:

@@ -14,6 +14,7 @@ from services.signing.model import (
     RevocationSource,
     RevocationStatus,
     RevokedCertificate,
+    TrustSnapshot,
 )
 from services.signing.postgres.evidence import add_evidence
 from services.signing.schema import ocsp_answer, revocation_list, revoked_certificate, trust_state
@@ -31,17 +32,20 @@ async def raise_version(connection: AsyncConnection) -> None:
 
 
 async def revocations(
-    connection: AsyncConnection,
+    connection: AsyncConnection, before: TrustSnapshot | None
 ) -> tuple[Mapping[str, RevocationStatus], Mapping[Serials, RevokedCertificate], Mapping[Serials, RevocationStatus]]:
     """The lists by issuer, the revoked certificates, and the OCSP answers."""
     lists = {
         row.issuer: RevocationStatus(row.this_update, row.next_update, sha256=row.sha256)
         for row in await connection.execute(select(revocation_list))
     }
-    revoked = {
-        (row.issuer, row.serial): RevokedCertificate(row.serial, row.revoked_at, row.reason, row.invalid_since)
-        for row in await connection.execute(select(revoked_certificate))
-    }
+    if before is not None and before.lists == lists:
+        revoked = before.revocations
+    else:
+        revoked = {
+            (row.issuer, row.serial): RevokedCertificate(row.serial, row.revoked_at, row.reason, row.invalid_since)
+            for row in await connection.execute(select(revoked_certificate))
+        }
     answers = {
         (row.issuer, row.serial): RevocationStatus(
             row.this_update,

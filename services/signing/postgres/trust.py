@@ -44,7 +44,7 @@ class PostgresTrustStore:
 
         return await self._database.read(work)
 
-    async def snapshot(self) -> TrustSnapshot:
+    async def snapshot(self, before: TrustSnapshot | None = None) -> TrustSnapshot:
         """The whole trust list at one version."""
 
         async def work(connection: AsyncConnection) -> TrustSnapshot:
@@ -52,7 +52,7 @@ class PostgresTrustStore:
             version = (await connection.execute(select(trust_state.c.version).with_for_update(read=True))).scalar_one()
             authorities = [_authority(row) for row in (await connection.execute(select(authority))).mappings()]
             signers = [_signer(row) for row in (await connection.execute(select(signer_certificate))).mappings()]
-            lists, revoked, answers = await revocations(connection)
+            lists, revoked, answers = await revocations(connection, before)
             return TrustSnapshot(
                 int(version), authorities, {signer.fingerprint: signer for signer in signers}, lists, revoked, answers
             )

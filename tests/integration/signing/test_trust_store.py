@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from opentelemetry import metrics
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +26,7 @@ from services.signing import certificates
 from services.signing.__main__ import scheme_operators, signature_policy
 from services.signing.config import Settings
 from services.signing.errors import RevocationListRefused
+from services.signing.jobs import warn_of_expiry
 from services.signing.model import (
     AnsweredRevocation,
     AuthorityKind,
@@ -38,6 +42,7 @@ from services.signing.postgres import PostgresEvidenceStore, PostgresTrustStore
 from services.signing.service.evidence import LARGEST_ANSWER, EvidenceService
 from services.signing.service.expiry import ExpiryService
 from services.signing.service.trust import TrustService
+from services.signing.telemetry import TrustInstruments
 from tests.fixtures.database import DatabaseFor
 from tests.integration.signing.trust_world import DAY, HOUR, NOW, certificate_of
 
@@ -104,6 +109,22 @@ async def test_a_revocation_outlives_its_list_and_a_hold_does_not(
     assert (await store.snapshot()).revocations[issuer, "1"].invalid_since == NOW - DAY
     await service.import_revocations(crl(pki, 2, (3, x509.ReasonFlags.key_compromise, None)))
     assert await serials() == {"1": "superseded", "3": "keyCompromise"}
+
+
+async def test_revoked_certificates_are_read_again_only_when_a_list_has_changed(
+    service: TrustService, store: PostgresTrustStore, pki: Pki
+) -> None:
+    await service.import_revocations(crl(pki, 1, (1, None, None)))
+    first = await store.snapshot()
+    pair = pki.signer(FACILITY, label="read-again", algorithm="p256")
+    await service.register_signer(WantedSigner(FACILITY, pair.certificate_der))
+    second = await store.snapshot(first)
+    assert second.version > first.version
+    assert len(second.signers) == 1
+    assert second.revocations is first.revocations
+    await service.import_revocations(crl(pki, 2, (1, None, None), (2, None, None)))
+    third = await store.snapshot(second)
+    assert len(third.revocations) == 2
 
 
 async def test_lists_that_are_refused(service: TrustService, store: PostgresTrustStore, pki: Pki) -> None:
@@ -217,6 +238,29 @@ async def test_who_expires_soon_is_told_once_for_each_threshold(
     assert [one.days_left for one in found.warnings] == [6]
     clock.advance(timedelta(days=7))
     assert (await expiry.look()).counts == {0: 1, 7: 0, 30: 0}
+
+
+async def test_the_job_tells_of_expiry(
+    service: TrustService, store: PostgresTrustStore, pki: Pki, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = pki.signer(FACILITY, label="told", algorithm="p256", ends=NOW + timedelta(days=6.5))
+    registered = await service.register_signer(WantedSigner(FACILITY, pair.certificate_der))
+    instruments = TrustInstruments(metrics.get_meter("test"))
+    job = asyncio.create_task(warn_of_expiry(ExpiryService(store, lambda: NOW), timedelta(milliseconds=1), instruments))
+    told: list[dict[str, object]] = []
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        told += [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        if told:
+            break
+    await asyncio.sleep(0.1)
+    job.cancel()
+    told += [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (event,) = told
+    assert (event["event"], event["certificate"], event["facility"], event["days_left"]) == (
+        *("signer_certificate_expiring", registered.fingerprint),
+        *(FACILITY, 6),
+    )
 
 
 def test_a_policy_with_faults_stops_the_start(tmp_path: Path) -> None:

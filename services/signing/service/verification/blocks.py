@@ -191,7 +191,8 @@ class SignatureJudge:
             result = decide(found, best_time, now, self._policy)
             if result.status is not None:
                 report.used.append(result.status)
-            if result.open:
+            # Nobody makes us ask for certificates that are not registered anyway.
+            if result.open and (place > 0 or report.signer is not None):
                 report.questions.append(OpenQuestion(certificate, path.certificates[place + 1], issuer))
             if place == 0:
                 report.revocation = result

@@ -74,7 +74,8 @@ class VerificationService:
     async def _current(self) -> Trust:
         version = await self._store.version()
         if self._trust is None or self._trust.snapshot.version != version:
-            self._trust = Trust.of(await self._store.snapshot(), self._trust)
+            before = self._trust.snapshot if self._trust else None
+            self._trust = Trust.of(await self._store.snapshot(before), self._trust)
         return self._trust
 
     def _batch(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from cryptography import x509
 from services.chassis.clock import Clock
 from services.chassis.errors import DomainError
 from services.signing import certificates
-from services.signing.model import AnsweredRevocation, Authority, Evidence, EvidenceKind, SignerState
+from services.signing.model import AnsweredRevocation, Authority, Evidence, EvidenceKind, SignerState, TrustSnapshot
 from services.signing.ocsp import LARGEST_ANSWER, OcspRefused, Question, read_answer
 from services.signing.policy import SignaturePolicy
 from services.signing.ports import Fetcher, FetchFailed, TrustStore
@@ -32,6 +32,7 @@ _AT_ONCE = 8
 _MOST_QUESTIONS = 32
 _KNOWN = 16_384
 _NONCE = 16
+_CHUNK = 200
 _REQUEST = "application/ocsp-request"
 
 
@@ -47,13 +48,21 @@ class RevocationService:
     """Asks registered responders and list addresses."""
 
     def __init__(
-        self, store: TrustStore, trust: TrustService, fetcher: Fetcher, policy: SignaturePolicy, clock: Clock
+        self,
+        store: TrustStore,
+        trust: TrustService,
+        fetcher: Fetcher,
+        policy: SignaturePolicy,
+        clock: Clock,
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`refused` is told the reason of every answer of a responder that did not come or proves nothing."""
         self._store = store
         self._trust = trust
         self._fetcher = fetcher
         self._policy = policy
         self._clock = clock
+        self._refused = refused
         self._asked: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -89,21 +98,33 @@ class RevocationService:
     async def refresh_answers(self, older_than: timedelta) -> Fetched:
         """Asks anew for every active signer and authority whose issuer has a responder and whose answer is older than that."""
         snapshot = await self._store.snapshot()
-        now = self._clock()
-        wanted: list[tuple[tuple[str, str], Question, str]] = []
+        wanted = await asyncio.to_thread(self._outdated, snapshot, older_than)
+        kept = failed = 0
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            answers = await asyncio.gather(*(self._ask(question, key, uri) for key, question, uri in chunk))
+            good = [answer for answer in answers if answer is not None]
+            kept += await self._store.keep_answers(good) if good else 0
+            failed += len(answers) - len(good)
+        return Fetched(kept, failed)
+
+    def _outdated(
+        self, snapshot: TrustSnapshot, older_than: timedelta
+    ) -> Sequence[tuple[tuple[str, str], Question, str]]:
+        """Who is to be asked for, with the key of the answer and the address of the responder."""
+        now, issuers = self._clock(), _Issuers(snapshot.authorities)
         subjects = [one.certificate for one in snapshot.signers.values() if one.state is SignerState.ACTIVE]
+        wanted = []
         for der in [*subjects, *(one.certificate for one in snapshot.authorities)]:
             certificate = certificates.load(der)
-            issuer = _issuer(certificate, snapshot.authorities)
+            issuer = issuers.of(certificate)
             if issuer is None or certificate.not_valid_after_utc < now:
                 continue
             key = (issuer[0].fingerprint, certificates.serial(certificate))
             known = snapshot.answers.get(key)
             if known is None or now - known.this_update > older_than:
                 wanted.append((key, Question(certificate, issuer[1]), issuer[0].ocsp_uri))
-        answers = await asyncio.gather(*(self._ask(question, key, uri) for key, question, uri in wanted))
-        kept = [answer for answer in answers if answer is not None]
-        return Fetched(await self._store.keep_answers(kept) if kept else 0, len(answers) - len(kept))
+        return wanted
 
     async def refresh_lists(self) -> Fetched:
         """Fetches the list of every authority that has an address. A list with the number at hand is no failure."""
@@ -128,7 +149,8 @@ class RevocationService:
             async with self._slots:
                 content = await self._fetcher.post(uri, asked.encode(), _REQUEST, LARGEST_ANSWER)
             status = read_answer(content, asked, self._clock(), self._policy.ocsp_validity)
-        except (FetchFailed, OcspRefused):
+        except (FetchFailed, OcspRefused) as error:
+            self._refused(error.reason)
             return None
         evidence = Evidence.of(EvidenceKind.OCSP_RESPONSE, content)
         return AnsweredRevocation(*key, replace(status, sha256=evidence.sha256), evidence)
@@ -140,14 +162,19 @@ class RevocationService:
             self._asked.popitem(last=False)
 
 
-def _issuer(
-    certificate: x509.Certificate, authorities: Sequence[Authority]
-) -> tuple[Authority, x509.Certificate] | None:
-    """The registered authority with a responder that issued a certificate."""
-    for authority in authorities:
-        if not authority.ocsp_uri:
-            continue
-        candidate = certificates.load(authority.certificate)
-        if candidate != certificate and certificates.issued_by(certificate, candidate):
-            return authority, candidate
-    return None
+class _Issuers:
+    """The registered authorities that have a responder, by name: their signature is checked only where the name fits."""
+
+    def __init__(self, authorities: Sequence[Authority]) -> None:
+        self._by_name: dict[bytes, list[tuple[Authority, x509.Certificate]]] = {}
+        for authority in authorities:
+            if authority.ocsp_uri:
+                certificate = certificates.load(authority.certificate)
+                self._by_name.setdefault(certificate.subject.public_bytes(), []).append((authority, certificate))
+
+    def of(self, certificate: x509.Certificate) -> tuple[Authority, x509.Certificate] | None:
+        """Who issued a certificate."""
+        for authority, candidate in self._by_name.get(certificate.issuer.public_bytes(), ()):
+            if candidate != certificate and certificates.issued_by(certificate, candidate):
+                return authority, candidate
+        return None
