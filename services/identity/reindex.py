@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
-from services.chassis.keyring import DataErased, KeyringUnreadable, PersonKeys, SealBroken, open_keyring
+from services.chassis.keyring import DataErased, PersonKeys, SealBroken, open_keyring
 from services.chassis.keyring.persons import KeysOf
 from services.chassis.settings import DatabaseSettings, SettingsError, load
 from services.chassis.status import write_problems
@@ -93,9 +93,6 @@ def reindex_command() -> int:
         keyring = open_keyring(settings.keyring)
     except SettingsError as error:
         write_problems(error.problems)
-        return 2
-    except KeyringUnreadable as error:
-        write_problems([f"LIENTHONG_KEYRING: {error}"])
         return 2
 
     async def work() -> Reindexed:

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 from services.chassis.keyring.sealing import Wrapping
+from services.chassis.settings import SettingsError
 
 BLIND_BYTES = 16
 
 
-class KeyringUnreadable(Exception):
-    """The keyring is missing, malformed, or lacks its current key. The text names the file, never what is in it."""
+class KeyringUnreadable(SettingsError):
+    """The keyring is missing, malformed, or lacks its current key, which stops the start. The text names the file, never what is in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__([f"LIENTHONG_KEYRING: {text}"])
+        self.args = (text,)
 
 
 class Keyring(Wrapping, Protocol):

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
 from services.chassis.keyring.persons import place
-from services.chassis.keyring.provider import Keyring, KeyringUnreadable, open_keyring
+from services.chassis.keyring.provider import Keyring, open_keyring
 from services.chassis.keyring.sealing import WrappedKey
 from services.chassis.settings import DatabaseSettings, SettingsError, load
 from services.chassis.status import write_problems
@@ -50,9 +50,6 @@ def rotation_command(service: str) -> Callable[[], int]:
             keyring = open_keyring(settings.keyring)
         except SettingsError as error:
             write_problems(error.problems)
-            return 2
-        except KeyringUnreadable as error:
-            write_problems([f"LIENTHONG_KEYRING: {error}"])
             return 2
         uvloop.run(_run(settings, keyring, service))
         return 0

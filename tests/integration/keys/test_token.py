@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pkcs11
 import pytest
 from pkcs11 import Attribute, KeyType, ObjectClass
 from pkcs11.exceptions import AttributeSensitive
 
+from services.chassis.clock import system_clock
+from services.chassis.database import Database
+from services.chassis.identifiers import uuid7
 from services.chassis.keyring import (
     KeyringUnreadable,
+    PersonKey,
+    PersonKeys,
     SealBroken,
     WrappedKey,
     open_keyring,
@@ -25,6 +33,7 @@ from services.chassis.keyring import (
     sealed_from_bytes,
 )
 from services.chassis.keyring.__main__ import main
+from services.chassis.keyring.rotation import rotate_person_keys
 from services.chassis.keyring.token import (
     RootKeysUnavailable,
     TokenAddress,
@@ -198,6 +207,29 @@ def test_a_wrong_pin_stops_the_start_and_is_not_repeated(token: TokenAddress, tm
     assert done.returncode == 2
     assert "PinIncorrect" in done.stderr
     assert "314159" not in done.stdout + done.stderr
+
+
+async def test_keys_of_persons_under_a_token_and_their_rotation(
+    token: TokenAddress, database: Database, tmp_path: Path
+) -> None:
+    path = described(dataclasses.replace(token, label="persons"), tmp_path)
+    assert main(["add-root", str(path)]) == 0
+    keys = PersonKeys(open_keyring(path), "consent", system_clock)
+    persons = [uuid7() for _ in range(40)]
+
+    async def make(some: Sequence[UUID]) -> dict[UUID, PersonKey]:
+        return await database.write(lambda connection: keys.find_or_make(connection, some))
+
+    # Several batches at once share one session of the token.
+    batches = await asyncio.gather(*(make(persons[start : start + 20]) for start in (0, 5, 10, 20)))
+    sealed = {person: seal(batch[person], b"content", AAD) for batch in batches for person in batch}
+    assert sealed.keys() == set(persons)
+    assert main(["add-root", str(path)]) == 0
+    assert await rotate_person_keys(database, open_keyring(path), "consent", lambda _: None, batch=7) == len(persons)
+    assert main(["forget-root", str(path), "1"]) == 0
+    for reading in (keys, PersonKeys(open_keyring(path), "consent", system_clock)):
+        found = await database.read(lambda connection: reading.find(connection, persons))  # noqa: B023 - awaited here
+        assert all(open_sealed(found[person], one, AAD) == b"content" for person, one in sealed.items())
 
 
 def test_a_description_that_lacks_something_is_refused(tmp_path: Path) -> None:

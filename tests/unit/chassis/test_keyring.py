@@ -19,12 +19,17 @@ from services.chassis.keyring import (
     Sealed,
     WrappedKey,
     create_keyring,
+    open_keyring,
     open_sealed,
     rotate,
     seal,
     sealed_from_bytes,
 )
 from services.chassis.keyring.__main__ import main
+from services.chassis.keyring.rotation import RotationSettings
+from services.chassis.lifecycle import Lifecycle
+from services.chassis.main import run
+from services.chassis.server import Server
 
 AAD = b"document|0193"
 KEY = "A" * 43 + "="
@@ -47,6 +52,17 @@ def test_what_was_sealed_opens_in_its_place_only(keys: FileKeyring) -> None:
     assert open_sealed(keys, sealed, AAD) == SECRET
     with pytest.raises(SealBroken):
         open_sealed(keys, sealed, b"document|0194")
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 9_000_000])
+def test_items_of_any_size(keys: FileKeyring, size: int) -> None:
+    content = bytes(size)
+    sealed = sealed_from_bytes(seal(keys, content, AAD).to_bytes())
+    assert open_sealed(keys, sealed, AAD) == content
+    assert len(sealed.ciphertext) == size + 16
+    for cut in (sealed.ciphertext[:-1], sealed.ciphertext[:15], b""):
+        with pytest.raises(SealBroken):
+            open_sealed(keys, Sealed(sealed.wrapped, cut), AAD)
 
 
 def test_no_bit_can_be_changed(keys: FileKeyring) -> None:
@@ -204,6 +220,19 @@ def test_a_broken_file_is_named_and_not_quoted(tmp_path: Path, content: str) -> 
         FileKeyring(path)
     assert str(refused.value) == f"{path} is not a keyring"
     assert refused.value.__cause__ is None
+
+
+def test_a_keyring_that_is_of_no_use_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def compose(settings: RotationSettings, _: Lifecycle) -> Server:
+        open_keyring(settings.keyring)
+        raise AssertionError("it started")
+
+    monkeypatch.setenv("LIENTHONG_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("LIENTHONG_KEYRING", str(tmp_path / "none.json"))
+    assert run("consent", RotationSettings, compose, tmp_path, ["serve"]) == 2
+    assert "LIENTHONG_KEYRING" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
