@@ -55,7 +55,9 @@ class PersonTables:
     async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
         """Persons that hold, or held, any of the keys: one statement for the hits, one for what else they hold."""
         versions = self._vault.blind_versions
-        blinds = {(key.kind, self._vault.blind(key, version)): key for key in keys for version in versions}
+        blinds = await self._vault.ask(
+            lambda: {(key.kind, self._vault.blind(key, version)): key for key in keys for version in versions}
+        )
         asked = _unnest(
             kind=(String, [kind for kind, _ in blinds]), blind=(LargeBinary, [blind for _, blind in blinds])
         )
@@ -164,11 +166,13 @@ class PersonTables:
         """Takes the keys for their persons. In the order of the blind values, so that two batches cannot lock each
         other out; a key that another transaction is taking is waited for, and found taken if that one commits.
         """
+        claimed = [one.key for held in identifiers.values() for one in held]
+        blinds = await self._vault.ask(lambda: {key: self._vault.blind(key) for key in claimed})
         rows = [
             {
                 "person_id": id,
                 "kind": one.key.kind,
-                "blind": self._vault.blind(one.key),
+                "blind": blinds[one.key],
                 "exclusive": one.key.exclusive,
                 "type": one.identifier.type.value,
                 "value_sealed": self._vault.seal_identifier(keys[id], one.key, one.identifier),
@@ -200,8 +204,10 @@ class PersonTables:
         """
         versions = self._vault.blind_versions
         held = [(id, one.key) for id, numbers in identifiers.items() for one in numbers]
-        await self._lock(self._vault.blind(key, min(versions)) for _, key in held)
-        asked = [(id, key, self._vault.blind(key, version)) for id, key in held for version in versions]
+        asked = await self._vault.ask(
+            lambda: [(id, key, self._vault.blind(key, version)) for id, key in held for version in sorted(versions)]
+        )
+        await self._lock(blind for _, _, blind in asked[:: len(versions)])
         wanted = _unnest(
             person_id=(PG_UUID, [id for id, _, _ in asked]),
             kind=(String, [key.kind for _, key, _ in asked]),
@@ -248,11 +254,12 @@ class PersonTables:
 
     async def filings(self, keys: Collection[FilingKey]) -> Mapping[FilingKey, Filing]:
         """Those of the source records that were filed before."""
-        blinds = {
-            (key.facility, *self._vault.blind_filing(key, version)): key
-            for key in keys
-            for version in self._vault.blind_versions
-        }
+        versions = self._vault.blind_versions
+        blinds = await self._vault.ask(
+            lambda: {
+                (key.facility, *self._vault.blind_filing(key, version)): key for key in keys for version in versions
+            }
+        )
         asked = _unnest(
             facility_id=(String, [facility for facility, _, _ in blinds]),
             mrn_blind=(LargeBinary, [mrn for _, mrn, _ in blinds]),
@@ -280,11 +287,12 @@ class PersonTables:
         """Keeps how source records were filed."""
         versions = self._vault.blind_versions
         if len(versions) > 1:
-            await self._lock(self._vault.blind_filing(key, min(versions))[1] for key in filings)
+            older = await self._vault.ask(lambda: [self._vault.blind_filing(key, min(versions)) for key in filings])
+            await self._lock(said for _, said in older)
             if await self.filings(filings.keys()):
                 raise IdentifierTaken
         keys = await self._keys.find_or_make(self._connection, {filing.person for filing in filings.values()})
-        blinds = {key: self._vault.blind_filing(key) for key in filings}
+        blinds = await self._vault.ask(lambda: {key: self._vault.blind_filing(key) for key in filings})
         rows = [
             {
                 "facility_id": key.facility,

@@ -4,8 +4,10 @@ its row.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from services.chassis.keyring import Keyring, PersonKey, Wrapping, open_sealed, seal, sealed_from_bytes
 from services.identity.model import (
@@ -20,6 +22,7 @@ from services.identity.model import (
     Sex,
 )
 
+T = TypeVar("T")
 _FORMAT = 1
 
 
@@ -28,6 +31,10 @@ class Vault:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """Does work that blinds much: in a thread when the keys are elsewhere, so that other calls go on."""
+        return await asyncio.to_thread(work) if self._keyring.remote else work()
 
     @property
     def blind_versions(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -41,7 +41,11 @@ from services.chassis.keyring.token import (
     add_token_version,
     forget_token_version,
 )
+from services.chassis.settings import DatabaseSettings
+from services.identity.ports import IdentifierTaken
+from services.identity.postgres import PostgresStore
 from tests.integration.keys.conftest import CLOSING
+from tests.integration.keys.test_reindex import add, file, filed, found, number, person, record
 
 AAD = b"service|table|1"
 
@@ -238,3 +242,23 @@ def test_a_description_that_lacks_something_is_refused(tmp_path: Path) -> None:
         path.write_text(content, "utf-8")
         with pytest.raises(KeyringUnreadable):
             open_keyring(path)
+
+
+async def test_identity_finds_by_blind_keys_of_a_token(
+    token: TokenAddress, database_for: Callable[[str], DatabaseSettings], tmp_path: Path
+) -> None:
+    path = described(dataclasses.replace(token, label="identity"), tmp_path)
+    assert main(["add-root", str(path)]) == 0
+    assert main(["add-blind", str(path)]) == 0
+    numbers = [number(at) for at in range(20)]
+    persons = [person(key) for key in numbers]
+    async with Database(database_for("identity")) as database:
+        store = PostgresStore(database, open_keyring(path), system_clock)
+        await add(store, *persons)
+        await file(store, [record(0)], persons[0].id)
+        assert main(["turn-blind", str(path)]) == 0
+        turned = PostgresStore(database, open_keyring(path), system_clock)
+        assert await found(turned, numbers) == {key: one.id for key, one in zip(numbers, persons, strict=True)}
+        assert await filed(turned, [record(0), record(1)]) == 1
+        with pytest.raises(IdentifierTaken):
+            await add(turned, person(numbers[0]))

@@ -15,6 +15,8 @@ from services.chassis import keyring
 from services.chassis.keyring import (
     FileKeyring,
     KeyringUnreadable,
+    PersonKey,
+    PersonKeys,
     SealBroken,
     Sealed,
     WrappedKey,
@@ -27,6 +29,7 @@ from services.chassis.keyring import (
 )
 from services.chassis.keyring.__main__ import main
 from services.chassis.keyring.rotation import RotationSettings
+from services.chassis.keyring.token import TokenKeyring
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
 from services.chassis.server import Server
@@ -243,7 +246,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_nobody_can_pass_a_nonce() -> None:
     public = [one for name, one in inspect.getmembers(keyring) if not name.startswith("_") and callable(one)]
     functions = [one for one in public if inspect.isfunction(one)]
-    functions += [one for kind in (FileKeyring, Sealed) for _, one in inspect.getmembers(kind, inspect.isfunction)]
+    functions += [
+        one
+        for kind in (FileKeyring, Sealed, TokenKeyring, PersonKey, PersonKeys)
+        for _, one in inspect.getmembers(kind, inspect.isfunction)
+    ]
     names = {name for one in functions for name in inspect.signature(one).parameters}
     assert not names & {"nonce", "iv", "random"}
 
