@@ -134,6 +134,8 @@ def _contradictions(raw: dict[str, str]) -> list[str]:
             wrong.append(f"{prefix}_token: missing")
         if raw.get(f"{prefix}_padding", "") not in _PADDINGS:
             wrong.append(f"{prefix}_padding: not pkcs1v15 or pss")
+    if raw.get("timestamp_url") and not raw.get("timestamp_authority"):
+        wrong.append("timestamp_authority: missing")
     if raw.get("queue_megabytes", "1").strip("0123456789") or raw.get("queue_megabytes", "1") in ("", "0"):
         wrong.append("queue_megabytes: not a positive number")
     return wrong

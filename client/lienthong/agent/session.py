@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import grpc
 
     from lienthong.agent.signing.signer import Signer
+    from lienthong.agent.signing.timestamping import Stamp
     from lienthong.agent.tokens import ClientCredentials
     from lienthong.client.errors import LienthongError
 
@@ -62,6 +63,19 @@ class Session:
         try:
             return open_signer(self.profile.key_source(role))
         except (ProfileInvalid, SigningError) as error:
+            raise click.ClickException(str(error)) from error
+
+    def stamp(self) -> Stamp:
+        """The time-stamp authority that the profile names."""
+        from lienthong.agent.signing.signer import SigningError
+        from lienthong.agent.signing.timestamping import TimestampClient
+
+        profile = self.profile
+        if not profile.timestamp_url or profile.timestamp_authority is None:
+            raise click.ClickException("the profile names no time-stamp authority: timestamp_url, timestamp_authority")
+        try:
+            return TimestampClient(profile.timestamp_url, profile.timestamp_authority)
+        except SigningError as error:
             raise click.ClickException(str(error)) from error
 
     @asynccontextmanager

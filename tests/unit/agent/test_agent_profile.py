@@ -42,7 +42,8 @@ def test_paths_are_taken_from_the_profiles_folder(tmp_path: Path) -> None:
 
 
 def test_a_profile_survives_saving(tmp_path: Path) -> None:
-    more = {"timestamp_url": "http://tsa.test", "practitioner_module": "p11.so", "practitioner_token": "doctor"}
+    more = {"timestamp_url": "http://tsa.test", "timestamp_authority": "tsa.pem"}
+    more |= {"practitioner_module": "p11.so", "practitioner_token": "doctor"}
     profile = load_profile(written(tmp_path, **more, practitioner_key_id="0a", practitioner_pin_file="pin"))
     save_profile(profile, tmp_path / "saved.json")
     assert load_profile(tmp_path / "saved.json") == profile
@@ -66,6 +67,7 @@ def test_every_wrong_entry_is_named_at_once(tmp_path: Path) -> None:
         ({"signing_module": "p11.so", "signing_token": "x"}, "in a keystore already"),
         ({"signing_keystore": None, "signing_module": "p11.so"}, "signing_token: missing"),
         ({"signing_padding": "oaep"}, "signing_padding"),
+        ({"timestamp_url": "http://tsa.test"}, "timestamp_authority: missing"),
         ({"queue_megabytes": "many"}, "queue_megabytes"),
         ({"queue_megabytes": "0"}, "queue_megabytes"),
     ],

@@ -1,4 +1,4 @@
-"""Detached CMS signature (RFC 5652) at level CAdES-B (ETSI EN 319 122-1), DER.
+"""Detached CMS signature (RFC 5652) at level CAdES-B, or -T with a time-stamp (ETSI EN 319 122-1), DER.
 
 The structure is small and always the same, so it is written out here; no ASN.1 library with a stable interface is at
 hand, and cryptography's own PKCS#7 builder cannot add signing-certificate-v2 (RFC 5035), without which the certificate
@@ -14,9 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from lienthong.agent.signing.signer import KeyAlgorithm, KeystoreInvalid, Signer
+from lienthong.agent.signing.timestamping import Stamp
 
 _SEQUENCE, _SET, _INTEGER, _OCTETS, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x31, 0x02, 0x04, 0x17, 0x18
 _CONTEXT_0 = 0xA0
+_CONTEXT_1 = 0xA1
 _CONTEXT_4 = 0xA4
 
 # Object identifiers as DER.
@@ -26,6 +28,7 @@ _CONTENT_TYPE = bytes.fromhex("06092a864886f70d010903")
 _MESSAGE_DIGEST = bytes.fromhex("06092a864886f70d010904")
 _SIGNING_TIME = bytes.fromhex("06092a864886f70d010905")
 _SIGNING_CERTIFICATE_V2 = bytes.fromhex("060b2a864886f70d010910022f")
+_TIMESTAMP_TOKEN = bytes.fromhex("060b2a864886f70d010910020e")
 _SHA256 = bytes.fromhex("300b0609608648016503040201")
 _SIGNATURES = {
     KeyAlgorithm.RSA: bytes.fromhex("300d06092a864886f70d01010b0500"),  # sha256WithRSAEncryption, NULL
@@ -40,9 +43,11 @@ _SIGNATURES = {
 _LAST_UTC_YEAR = 2049
 
 
-def sign_detached(content: bytes, signer: Signer, *, signing_time: datetime | None = None) -> bytes:
+def sign_detached(
+    content: bytes, signer: Signer, *, signing_time: datetime | None = None, stamp: Stamp | None = None
+) -> bytes:
     """DER of a SignedData over `content`, which it does not hold. `signing_time` (aware) defaults to the clock; it is
-    what the signer claims.
+    what the signer claims. `stamp` gets the time-stamp over the signature value.
 
     Raises SigningError.
     """
@@ -53,7 +58,11 @@ def sign_detached(content: bytes, signer: Signer, *, signing_time: datetime | No
         raise KeystoreInvalid("the signer's certificate cannot be read") from error
     serial = _integer(certificate.serial_number)
     attributes = _attributes(content, signer.certificate, issuer, serial, signing_time or datetime.now(UTC))
-    signature = signer.sign(_tlv(_SET, attributes))
+    value = _value(signer.algorithm, signer.sign(_tlv(_SET, attributes)))
+    unsigned = []
+    if stamp is not None:
+        token = _tlv(_SEQUENCE, _TIMESTAMP_TOKEN, _tlv(_SET, stamp(value)))
+        unsigned.append(_tlv(_CONTEXT_1, token))
     signer_info = _tlv(
         _SEQUENCE,
         _integer(1),
@@ -61,7 +70,8 @@ def sign_detached(content: bytes, signer: Signer, *, signing_time: datetime | No
         _SHA256,
         _tlv(_CONTEXT_0, attributes),
         _SIGNATURES[signer.algorithm],
-        _tlv(_OCTETS, _value(signer.algorithm, signature)),
+        _tlv(_OCTETS, value),
+        *unsigned,
     )
     signed_data = _tlv(
         _SEQUENCE,
