@@ -120,7 +120,13 @@ async def test_granted_becomes_trusted_and_withdrawn_ends(
     sign: Callable[[str], bytes] = getattr(operator, tool)
     issuer, other = pki.signing_authority, Authority("Another authority")
     services = [(issuer, TYPES + "CA/QC", "granted"), (pki.time_root, TYPES + "TSA/QTST", "granted")]
-    ignored = [(other, TYPES + "ACA", "granted"), (other, TYPES + "CA/QC", "undersupervision")]
+    unit = Authority("A unit by itself")
+    unit.certificate = pki.time_root.issue("A unit by itself", unit.key, [])
+    ignored = [
+        (other, TYPES + "ACA", "granted"),
+        (other, TYPES + "CA/QC", "undersupervision"),
+        (unit, TYPES + "TSA/QTST", "granted"),
+    ]
     imported = await service.import_list(sign(listing([*services, *ignored])))
     assert (imported.sequence, imported.territory, len(imported.named(withdrawn=False))) == (7, "VN", 2)
     found = {one.fingerprint: one for one in (await store.snapshot()).authorities}

@@ -18,6 +18,7 @@ from services.signing.model import (
     BuildingBlock,
     CarriedSignature,
     CheckState,
+    RevocationSource,
     RevocationStatus,
     RevokedCertificate,
     SignatureFormat,
@@ -322,6 +323,51 @@ class TestRequirements:
     def test_a_part_signed_by_the_facility_is_not_the_whole(self, both: TrustWorld, facts: SignatureFacts) -> None:
         carried = CarriedSignature(SignatureFormat.CMS_DETACHED, b"x", "XML13")
         assert said(both.judge([facts], carried=carried))[2] == "ROLE_MISSING"
+
+
+def test_the_newest_evidence_counts(world: TrustWorld, pair: SigningPair, facts: SignatureFacts) -> None:
+    world.register(pair)
+    world.fresh_list(NOW - 8 * DAY)
+    key = (world.issuer, certificates.serial(certificate_of(pair)))
+    world.answers[key] = RevocationStatus(NOW - HOUR, NOW + HOUR, source=RevocationSource.OCSP)
+    verdict = world.judge([facts])
+    assert said(verdict) == (PASSED, "", "", True)
+    assert verdict.signatures[0].revocation is world.answers[key]
+
+
+def test_digest_and_chain_are_the_policys_business_too(world: TrustWorld, pki: Pki) -> None:
+    rsa = pki.signer(FACILITY, label="rsa-policy")
+    world.register(rsa)
+    found, before = facts_of(rsa), world.policy
+    for name in ("sha256", "ecdsa-p256-sha256", "rsa-pkcs1v15-sha256"):
+        rules = [one for one in before.algorithms if one.name != name]
+        world.policy = replace(before, algorithms=rules)
+        assert said(world.judge([found])) == (OPEN, "CRYPTO_CONSTRAINTS_FAILURE", "ALGORITHM_UNKNOWN", False)
+
+
+def test_only_registered_signers_are_asked_for(world: TrustWorld, pair: SigningPair, facts: SignatureFacts) -> None:
+    world.lists.clear()
+    document = SignedDocument(b"x", None, FACILITY, NOW)
+
+    def questions() -> set[str]:
+        trust = Trust.of(world.snapshot, None)
+        judged = SignatureJudge(world.policy).judge(document, None, facts, trust, NOW)
+        return {certificates.fingerprint(one.certificate) for one in judged.questions}
+
+    signer = certificates.fingerprint(certificate_of(pair))
+    assert signer not in questions()
+    world.register(pair, facility="79001")
+    assert signer not in questions()
+    world.register(pair)
+    assert questions() == {signer, world.issuer}
+
+
+def test_a_signature_of_nobody_known_decides(
+    world: TrustWorld, pair: SigningPair, facts: SignatureFacts, pki: Pki
+) -> None:
+    world.register(pair)
+    stranger = facts_of(pki.signer(FACILITY, label="stranger", algorithm="p256"))
+    assert said(world.judge([facts, stranger]))[2] == "SIGNER_NOT_REGISTERED"
 
 
 def test_the_manifest_of_a_batch_names_the_submitter(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from asn1crypto import cms, tsp  # type: ignore[import-untyped] # the oracle ships no types
 from cryptography import x509
 
 from deploy.local.pki import Pki, SigningPair
@@ -17,6 +18,7 @@ from services.signing.model import (
     CheckState,
     RevokedCertificate,
     SignatureLevel,
+    SignerRole,
     TimeSource,
 )
 from tests.integration.signing.trust_world import (
@@ -31,6 +33,8 @@ from tests.integration.signing.trust_world import (
     stamped,
 )
 
+# Registers the type of what a token holds.
+assert tsp
 PASSED, OPEN, FAILED = "TOTAL_PASSED", "INDETERMINATE", "TOTAL_FAILED"
 LATER = "TRY_LATER"
 
@@ -65,6 +69,25 @@ class TestTimestamps:
         world.register(young)
         verdict = world.judge([stamped(facts_of(young), token)], received=NOW + 3 * DAY)
         assert said(verdict) == (FAILED, "NOT_YET_VALID", "CERTIFICATE_NOT_YET_VALID", False)
+
+    def test_its_accuracy_is_added(
+        self, world: TrustWorld, pair: SigningPair, facts: SignatureFacts, token: bytes
+    ) -> None:
+        """The signature existed at the latest when the clock may have shown that time (RFC 3161 §2.4.2)."""
+        world.register(pair)
+        stated = cms.ContentInfo.load(token)["content"]["encap_content_info"]["content"].parsed["gen_time"].native
+        assert world.judge([stamped(facts, token)], received=NOW + DAY).signatures[0].best_time == stated + timedelta(
+            seconds=1
+        )
+
+    def test_a_signature_older_than_its_certificate_decides_whoever_made_it(
+        self, world: TrustWorld, pair: SigningPair, facts: SignatureFacts, pki: Pki, token: bytes
+    ) -> None:
+        world.register(pair)
+        young = pki.signer(FACILITY, label="young-doctor", algorithm="p256", starts=NOW + 2 * DAY, ends=NOW + 9 * DAY)
+        world.register(young, role=SignerRole.PRACTITIONER, licence="1")
+        verdict = world.judge([facts, stamped(facts_of(young), token)], received=NOW + 3 * DAY)
+        assert said(verdict)[:2] == (FAILED, "NOT_YET_VALID")
 
     @pytest.mark.parametrize(
         ("bend", "reason"),
