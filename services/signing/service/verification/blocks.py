@@ -191,8 +191,7 @@ class SignatureJudge:
             result = decide(found, best_time, now, self._policy)
             if result.status is not None:
                 report.used.append(result.status)
-            # Nobody makes us ask for certificates that are not registered anyway.
-            if result.open and (place > 0 or report.signer is not None):
+            if result.open:
                 report.questions.append(OpenQuestion(certificate, path.certificates[place + 1], issuer))
             if place == 0:
                 report.revocation = result
@@ -291,6 +290,7 @@ def _finding(sub_indication: str, reason: str) -> Finding:
 
 
 def _can_settle(finding: Finding | None) -> bool:
+    """Whether an answer could change the verdict. Nobody makes us ask for certificates that are not accepted anyway."""
     return finding is None or finding.sub_indication is SubIndication.TRY_LATER
 
 
