@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -41,6 +42,7 @@ from services.chassis.keyring.sealing import KEY_BYTES, NONCE_BYTES, SealBroken,
 from services.chassis.migrations import NAMING, grant
 
 T = TypeVar("T")
+E = TypeVar("E", bound=tuple[Any, ...])
 
 ROLE = UUID(int=0)
 """In place of a person: the role itself."""
@@ -134,7 +136,11 @@ class PersonKey:
             raise SealBroken("the wrapped key does not open") from error
 
     def _bound(self, aad: bytes, version: int) -> bytes:
-        return aad + f"|{self.person}|{version}".encode()
+        return aad + self._places[version]
+
+    @cached_property
+    def _places(self) -> Mapping[int, bytes]:
+        return {version: f"|{self.person}|{version}".encode() for version in self.versions}
 
     def __repr__(self) -> str:
         return "PersonKey(...)"
@@ -309,12 +315,13 @@ def _read(found: CursorResult[Any]) -> list[_Row]:
     ]
 
 
-def _remember(kept: OrderedDict[UUID, T], entries: Mapping[UUID, T], capacity: int) -> None:
+def _remember(kept: OrderedDict[UUID, E], entries: Mapping[UUID, E], capacity: int) -> None:
+    """Keeps entries, each with its time first; what is too old or too much goes, oldest first."""
     for person, entry in entries.items():
         kept[person] = entry
         kept.move_to_end(person)
-    while len(kept) > capacity:
-        kept.popitem(last=False)
+        while len(kept) > capacity or entry[0] - next(iter(kept.values()))[0] >= CACHE_LIFE:
+            kept.popitem(last=False)
 
 
 def place(service: str, person: UUID, version: int) -> bytes:

@@ -30,7 +30,7 @@ class _Transaction(PersonTables, RegisterTables):
 
     async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
         """The first answer of this scope and request id."""
-        first, *others = self._vault.blind_digests(digest)
+        first, *others = await self._vault.ask(lambda: self._vault.blind_digests(digest))
         return await once(
             self._connection,
             table=request,

@@ -171,6 +171,39 @@ async def test_the_cache_is_bounded(database: Database, keyring: FileKeyring) ->
     assert len(counted.keys._cache) == 3  # noqa: SLF001 - the bound is what is tested
 
 
+async def test_keys_that_are_too_old_leave_the_memory(database: Database, counted: Counted) -> None:
+    persons = [uuid7() for _ in range(5)]
+    await make(database, counted.keys, *persons)
+    await find(database, counted.keys, *persons)
+    counted.clock.advance(CACHE_LIFE)
+    await make(database, counted.keys, persons[0])
+    await find(database, counted.keys, persons[0])
+    assert set(counted.keys._cache) == set(counted.keys._opened) == {persons[0]}  # noqa: SLF001 - the bound is what is tested
+
+
+async def test_copies_of_an_erased_person_open_with_a_backup_of_the_key_table_alone(
+    database: Database, settings: DatabaseSettings, counted: Counted, keyring: FileKeyring
+) -> None:
+    """Why its backups are made apart from the data, and kept 30 days at most."""
+    person = uuid7()
+    sealed = seal((await make(database, counted.keys, person))[person], b"content", AAD)
+    url = (settings.owner_url or "").replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as owner:
+        backup = await (await owner.execute("SELECT wrapped FROM person_key")).fetchone()
+        assert backup is not None
+        await database.write(lambda connection: counted.keys.destroy(connection, person))
+        later = PersonKeys(keyring, "service", system_clock)
+        assert person not in await find(database, later, person)
+        # Anything else that was kept, root keys included, opens nothing.
+        wrappings: list[Wrapping] = [keyring, (await make(database, later, person))[person]]
+        for wrapping in wrappings:
+            with pytest.raises((SealBroken, DataErased)):
+                open_sealed(wrapping, sealed, AAD)
+        await owner.execute("UPDATE person_key SET wrapped = %s WHERE version = 1", [backup[0]])
+    restored = await find(database, PersonKeys(keyring, "service", system_clock), person)
+    assert open_sealed(restored[person], sealed, AAD) == b"content"
+
+
 async def test_rows_cannot_be_swapped_between_persons(database: Database, counted: Counted) -> None:
     one, other = uuid7(), uuid7()
     keys = await make(database, counted.keys, one, other)
