@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lienthong.client.errors import LienthongError
-from lienthong.records.v1 import evidence_service_pb2, evidence_service_pb2_grpc
+from lienthong.records.v1 import document_service_pb2, evidence_service_pb2, evidence_service_pb2_grpc
 from lienthong.signing.v1 import verdict_pb2
 
 from services.chassis.principal import PrincipalKind
@@ -72,11 +72,15 @@ async def test_what_a_key_touched_and_who_was_given_it(records: Records) -> None
     names = []
     for number in range(3):
         records.signing.verdicts[f"d{number}"] = signed(verdict())
-        names.append((await records.submit(document(episode(number + 1), f"d{number}"))).document)
+        answer = await records.submit(document(episode(number + 1), f"d{number}"))
+        names.append(answer.document)
     records.consent.permissions = EVERYTHING
     await records.get(names[0], READER)
     await records.get(names[0], READER)
     await records.get(names[1], FACILITY, BY_LAW)
+    # A page of the health book gives parts of documents out.
+    book = document_service_pb2.GetHealthBookRequest(person=answer.person, context=CONSENT)
+    await records.read("GetHealthBook", book, READER)
     first = await touched(records, page_size=2)
     second = await touched(records, page_size=2, page_token=first.next_page_token)
     documents = [*first.documents, *second.documents]
@@ -85,7 +89,7 @@ async def test_what_a_key_touched_and_who_was_given_it(records: Records) -> None
     assert [[reader.organization for reader in one.readers] for one in documents] == [
         [f"organizations/{READER}"],
         [f"organizations/{FACILITY}"],
-        [],
+        [f"organizations/{READER}"],
     ]
     (reader,) = documents[0].readers
     assert reader.first_time.ToDatetime() < reader.last_time.ToDatetime()

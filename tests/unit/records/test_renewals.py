@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from cryptography import x509
 from lienthong.client.evidence import EvidenceError, verify_package
 from lienthong.client.evidence.container import unpack
+from lienthong.client.evidence.record import Record, plan
 from lienthong.client.evidence.timestamps import open_token
 from lienthong.client.tlog.proof import TlogProof
 
@@ -18,6 +20,7 @@ from services.records.convert.evidence import verdict_messages
 from services.records.convert.intake import answer_message
 from services.records.convert.package import AsicPackage
 from services.records.convert.peers import verdict_in
+from services.records.formats.asic import Member, manifest, record_names
 from services.records.formats.xml130 import Xml130Format
 from services.records.model import Accepted, AccessContext, Permission
 from services.records.ports import TimestampUnavailable
@@ -186,6 +189,32 @@ async def test_every_change_of_a_renewal_is_found(house: House) -> None:
             verify_package(house.world.sealed(changed), house.world.trust, now=house.clock() + DAY)
         assert refused.value.reason in ("RENEWAL_INVALID", "MEMBER_MISSING"), what
     verify_package(house.world.sealed(members), house.world.trust, now=house.clock() + DAY)
+
+
+async def test_a_renewal_that_protects_too_little_or_something_else(house: House) -> None:
+    one = await house.keep(1)
+    house.signing.checkpoint = None
+    members = {
+        name: content for name, content in unpack(await house.package(one)).items() if not name.startswith("META-INF/")
+    }
+    names = record_names(1)
+
+    def renewed(covered: list[str], over: bytes = b"") -> bytes:
+        listing = manifest([Member(name, "", members[name]) for name in covered], names[1], "application/ers")
+        top, (tree,) = plan([[hashlib.sha256(members[name]).digest() for name in covered]], "sha256")
+        record = Record("sha256", tree, house.world.timestamp(over or top)).encode()
+        return house.world.sealed({**members, names[0]: listing, names[1]: record})
+
+    def reason(package: bytes) -> str:
+        with pytest.raises(EvidenceError) as refused:
+            verify_package(package, house.world.trust, now=house.clock() + DAY)
+        return refused.value.reason
+
+    report = verify_package(renewed(list(members)), house.world.trust, now=house.clock() + DAY)
+    assert len(report.renewals) == 1
+    for left_out in ("document.xml", "receipt.json", "verdicts/1.json", "signatures.json"):
+        assert reason(renewed([name for name in members if name != left_out])) == "RENEWAL_INVALID"
+    assert reason(renewed(list(members), b"something else")) == "RENEWAL_INVALID"
 
 
 async def test_an_authority_that_is_down_loses_nothing(house: House) -> None:
