@@ -105,7 +105,7 @@ class _Trust:
     async def version(self) -> int:
         return 1
 
-    async def snapshot(self) -> TrustSnapshot:
+    async def snapshot(self, before: TrustSnapshot | None = None) -> TrustSnapshot:
         return self.world.snapshot
 
 

@@ -200,9 +200,7 @@ class _Words:
         sub = _name(verdict_pb2.SubIndication, judged.sub_indication)
         if sub:
             yield self._of(_SUB_INDICATIONS, sub)
-        codes = [code for code in (sub, judged.reason) if code]
-        if codes:
-            yield " / ".join(codes)
+        yield " / ".join(filter(None, (_name(verdict_pb2.Indication, judged.indication), sub, judged.reason)))
 
     def _existed(self, one: verdict_pb2.SignatureVerdict) -> str:
         if not one.HasField("best_signature_time"):

@@ -97,9 +97,13 @@ def parse_certificate(der: bytes) -> x509.Certificate:
     if len(der) > LARGEST_CERTIFICATE:
         raise _unreadable("the certificate is too long")
     try:
-        return x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
     except (ValueError, x509.InvalidVersion) as error:
         raise _unreadable("the certificate is not DER") from error
+    if certificate.serial_number <= 0:
+        # RFC 5280 §4.1.2.2. The library only warns of it.
+        raise _unreadable("the certificate's serial number is not positive")
+    return certificate
 
 
 def checked_key(certificate: x509.Certificate) -> tuple[PublicKey, str]:

@@ -248,7 +248,7 @@ async def test_the_job_tells_of_expiry(
     instruments = TrustInstruments(metrics.get_meter("test"))
     job = asyncio.create_task(warn_of_expiry(ExpiryService(store, lambda: NOW), timedelta(milliseconds=1), instruments))
     told: list[dict[str, object]] = []
-    for _ in range(100):
+    for _ in range(1000):
         await asyncio.sleep(0.02)
         told += [json.loads(line) for line in capsys.readouterr().err.splitlines()]
         if told:

@@ -56,7 +56,7 @@ def passed(**changes: object) -> verdict_pb2.Verdict:
 
 def test_a_good_verdict_says_what_it_rests_on() -> None:
     said = explain(passed(), now=NOW)
-    assert said.startswith("The signature is valid.\nThe system accepts the document.\nThis is conclusive.")
+    assert said.startswith("The signature is valid.\nTOTAL_PASSED\nThe system accepts the document.\nThis is conclusive.")
     for fact in (
         "CMS_DETACHED (T) over XML13",
         "role: practitioner 000001/BYT-CCHN",
@@ -92,7 +92,7 @@ def test_a_refusal_says_why_in_words_and_by_name() -> None:
         acceptable=False,
     )
     english, vietnamese = (explain(verdict, now=NOW, language=language) for language in LANGUAGES)
-    assert "The document is not the one that was signed.\nHASH_FAILURE / DIGEST_MISMATCH" in english
+    assert "The document is not the one that was signed.\nTOTAL_FAILED / HASH_FAILURE / DIGEST_MISMATCH" in english
     assert "Tài liệu đã bị thay đổi sau khi ký." in vietnamese
     assert "does not accept" in english
 
