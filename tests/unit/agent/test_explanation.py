@@ -56,7 +56,9 @@ def passed(**changes: object) -> verdict_pb2.Verdict:
 
 def test_a_good_verdict_says_what_it_rests_on() -> None:
     said = explain(passed(), now=NOW)
-    assert said.startswith("The signature is valid.\nTOTAL_PASSED\nThe system accepts the document.\nThis is conclusive.")
+    assert said.startswith(
+        "The signature is valid.\nTOTAL_PASSED\nThe system accepts the document.\nThis is conclusive."
+    )
     for fact in (
         "CMS_DETACHED (T) over XML13",
         "role: practitioner 000001/BYT-CCHN",
