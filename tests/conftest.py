@@ -10,8 +10,16 @@ import grpc
 import psycopg
 import pytest
 
+from services.chassis import log
+
 pytest_plugins = ["tests.fixtures.database", "tests.fixtures.identities"]
 _UNIT = Path(__file__).parent / "unit"
+
+
+@pytest.fixture(autouse=True)
+def every_line_of_the_log() -> None:
+    """Roles that ran in this process before may have left the threshold high."""
+    log.set_level("info")
 
 
 @pytest.fixture(autouse=True)

@@ -140,6 +140,8 @@ class Submitter:
                 broken = not fault.reason and error.code() in _BROKEN
                 if error.code() not in _RETRYABLE and not broken:
                     raise fault from error
+                if broken:
+                    fault = LienthongError.of_code("UNAVAILABLE", "the stream broke")
             if not waiting:
                 return
             attempt = 1 if len(waiting) < before else attempt + 1
