@@ -42,6 +42,42 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """A practitioner of that licence is registered with other content."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 9
     """The etag is not the current one."""
+    ERROR_REASON_PERSON_LINK_NOT_FOUND: _ErrorReason.ValueType  # 10
+    """No link of that name."""
+    ERROR_REASON_PERSON_LINK_STATE: _ErrorReason.ValueType  # 11
+    """The link is not in a state for this; `allowed` in the metadata names what is."""
+    ERROR_REASON_LINK_REFUSED: _ErrorReason.ValueType  # 12
+    """The two entries were found to be different persons."""
+    ERROR_REASON_ALREADY_LINKED: _ErrorReason.ValueType  # 13
+    """Both entries answer with the same person already."""
+    ERROR_REASON_SECOND_STEWARD_REQUIRED: _ErrorReason.ValueType  # 14
+    """The second steward has to be another one."""
+    ERROR_REASON_REVIEW_TASK_NOT_FOUND: _ErrorReason.ValueType  # 15
+    """No review task of that name, or none that the caller may decide."""
+    ERROR_REASON_REVIEW_TASK_STATE: _ErrorReason.ValueType  # 16
+    """The task is not claimed by the caller, or is decided."""
+    ERROR_REASON_NOT_PROVISIONAL: _ErrorReason.ValueType  # 17
+    """The person is not provisional, or is identified already."""
+    ERROR_REASON_IDENTIFICATION_CONFLICT: _ErrorReason.ValueType  # 18
+    """What was found contradicts the person named; a steward has to decide."""
+    ERROR_REASON_SOURCE_RECORD_NOT_FOUND: _ErrorReason.ValueType  # 19
+    """No source record of that name."""
+    ERROR_REASON_CARD_CODE_UNREADABLE: _ErrorReason.ValueType  # 20
+    """The scanned code is of no known kind."""
+    ERROR_REASON_APP_ASSERTION_INVALID: _ErrorReason.ValueType  # 21
+    """The assertion of the national ID app does not hold."""
+    ERROR_REASON_POPULATION_LOAD_NOT_FOUND: _ErrorReason.ValueType  # 22
+    """No load of that source."""
+    ERROR_REASON_POPULATION_PART_OUT_OF_ORDER: _ErrorReason.ValueType  # 23
+    """Parts come in order; `next_part` in the metadata says which."""
+    ERROR_REASON_RESOLUTION_OVERLOADED: _ErrorReason.ValueType  # 24
+    """Too many resolutions at once; try again."""
+    ERROR_REASON_CURSOR_INVALID: _ErrorReason.ValueType  # 25
+    """The cursor is no longer kept, or was never given out."""
+    ERROR_REASON_NEWBORN_CONFLICT: _ErrorReason.ValueType  # 26
+    """A mother cannot be her own child, and a newborn needs an order among its siblings that is free."""
+    ERROR_REASON_ORGANIZATION_PARENT_INVALID: _ErrorReason.ValueType  # 27
+    """The parent would make the hierarchy of facilities circular or is unknown."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `identity.lienthong.vn`; the reason on the wire is the value's name
@@ -68,3 +104,39 @@ ERROR_REASON_PRACTITIONER_EXISTS: ErrorReason.ValueType  # 8
 """A practitioner of that licence is registered with other content."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 9
 """The etag is not the current one."""
+ERROR_REASON_PERSON_LINK_NOT_FOUND: ErrorReason.ValueType  # 10
+"""No link of that name."""
+ERROR_REASON_PERSON_LINK_STATE: ErrorReason.ValueType  # 11
+"""The link is not in a state for this; `allowed` in the metadata names what is."""
+ERROR_REASON_LINK_REFUSED: ErrorReason.ValueType  # 12
+"""The two entries were found to be different persons."""
+ERROR_REASON_ALREADY_LINKED: ErrorReason.ValueType  # 13
+"""Both entries answer with the same person already."""
+ERROR_REASON_SECOND_STEWARD_REQUIRED: ErrorReason.ValueType  # 14
+"""The second steward has to be another one."""
+ERROR_REASON_REVIEW_TASK_NOT_FOUND: ErrorReason.ValueType  # 15
+"""No review task of that name, or none that the caller may decide."""
+ERROR_REASON_REVIEW_TASK_STATE: ErrorReason.ValueType  # 16
+"""The task is not claimed by the caller, or is decided."""
+ERROR_REASON_NOT_PROVISIONAL: ErrorReason.ValueType  # 17
+"""The person is not provisional, or is identified already."""
+ERROR_REASON_IDENTIFICATION_CONFLICT: ErrorReason.ValueType  # 18
+"""What was found contradicts the person named; a steward has to decide."""
+ERROR_REASON_SOURCE_RECORD_NOT_FOUND: ErrorReason.ValueType  # 19
+"""No source record of that name."""
+ERROR_REASON_CARD_CODE_UNREADABLE: ErrorReason.ValueType  # 20
+"""The scanned code is of no known kind."""
+ERROR_REASON_APP_ASSERTION_INVALID: ErrorReason.ValueType  # 21
+"""The assertion of the national ID app does not hold."""
+ERROR_REASON_POPULATION_LOAD_NOT_FOUND: ErrorReason.ValueType  # 22
+"""No load of that source."""
+ERROR_REASON_POPULATION_PART_OUT_OF_ORDER: ErrorReason.ValueType  # 23
+"""Parts come in order; `next_part` in the metadata says which."""
+ERROR_REASON_RESOLUTION_OVERLOADED: ErrorReason.ValueType  # 24
+"""Too many resolutions at once; try again."""
+ERROR_REASON_CURSOR_INVALID: ErrorReason.ValueType  # 25
+"""The cursor is no longer kept, or was never given out."""
+ERROR_REASON_NEWBORN_CONFLICT: ErrorReason.ValueType  # 26
+"""A mother cannot be her own child, and a newborn needs an order among its siblings that is free."""
+ERROR_REASON_ORGANIZATION_PARENT_INVALID: ErrorReason.ValueType  # 27
+"""The parent would make the hierarchy of facilities circular or is unknown."""

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lienthong.type.v1 import administrative_area_pb2 as lienthong_dot_type_dot_v1_dot_administrative__area__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lienthong/identity/v1/organization.proto\x12\x15lienthong.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+lienthong/type/v1/administrative_area.proto\"\xed\x02\n\x0cOrganization\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x12\n\x04\x63ode\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\ncare_level\x18\x04 \x01(\x0e\x32 .lienthong.identity.v1.CareLevelB\x04\xe2\x41\x01\x02\x12=\n\x08province\x18\x05 \x01(\x0b\x32%.lienthong.type.v1.AdministrativeAreaB\x04\xe2\x41\x01\x02\x12\x14\n\x06parent\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12=\n\x05state\x18\x07 \x01(\x0e\x32(.lienthong.identity.v1.OrganizationStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03*q\n\tCareLevel\x12\x1a\n\x16\x43\x41RE_LEVEL_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41RE_LEVEL_INITIAL\x10\x01\x12\x14\n\x10\x43\x41RE_LEVEL_BASIC\x10\x02\x12\x1a\n\x16\x43\x41RE_LEVEL_SPECIALISED\x10\x03*x\n\x11OrganizationState\x12\"\n\x1eORGANIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ORGANIZATION_STATE_ACTIVE\x10\x01\x12 \n\x1cORGANIZATION_STATE_SUSPENDED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lienthong/identity/v1/organization.proto\x12\x15lienthong.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+lienthong/type/v1/administrative_area.proto\"\xc1\x03\n\x0cOrganization\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x12\n\x04\x63ode\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\ncare_level\x18\x04 \x01(\x0e\x32 .lienthong.identity.v1.CareLevelB\x04\xe2\x41\x01\x02\x12=\n\x08province\x18\x05 \x01(\x0b\x32%.lienthong.type.v1.AdministrativeAreaB\x04\xe2\x41\x01\x02\x12\x14\n\x06parent\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12=\n\x05state\x18\x07 \x01(\x0e\x32(.lienthong.identity.v1.OrganizationStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63\x61pabilities\x18\n \x03(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x63ontact\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11suspension_reason\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03*q\n\tCareLevel\x12\x1a\n\x16\x43\x41RE_LEVEL_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41RE_LEVEL_INITIAL\x10\x01\x12\x14\n\x10\x43\x41RE_LEVEL_BASIC\x10\x02\x12\x1a\n\x16\x43\x41RE_LEVEL_SPECIALISED\x10\x03*x\n\x11OrganizationState\x12\"\n\x1eORGANIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ORGANIZATION_STATE_ACTIVE\x10\x01\x12 \n\x1cORGANIZATION_STATE_SUSPENDED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,10 +52,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATION'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_ORGANIZATION'].fields_by_name['etag']._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
-  _globals['_CARELEVEL']._serialized_start=546
-  _globals['_CARELEVEL']._serialized_end=659
-  _globals['_ORGANIZATIONSTATE']._serialized_start=661
-  _globals['_ORGANIZATIONSTATE']._serialized_end=781
+  _globals['_ORGANIZATION'].fields_by_name['capabilities']._loaded_options = None
+  _globals['_ORGANIZATION'].fields_by_name['capabilities']._serialized_options = b'\342A\001\001'
+  _globals['_ORGANIZATION'].fields_by_name['contact']._loaded_options = None
+  _globals['_ORGANIZATION'].fields_by_name['contact']._serialized_options = b'\342A\001\001'
+  _globals['_ORGANIZATION'].fields_by_name['suspension_reason']._loaded_options = None
+  _globals['_ORGANIZATION'].fields_by_name['suspension_reason']._serialized_options = b'\342A\001\003'
+  _globals['_CARELEVEL']._serialized_start=630
+  _globals['_CARELEVEL']._serialized_end=743
+  _globals['_ORGANIZATIONSTATE']._serialized_start=745
+  _globals['_ORGANIZATIONSTATE']._serialized_end=865
   _globals['_ORGANIZATION']._serialized_start=179
-  _globals['_ORGANIZATION']._serialized_end=544
+  _globals['_ORGANIZATION']._serialized_end=628
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
+from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from lienthong.type.v1 import administrative_area_pb2 as administrative_area_pb2
 import builtins as builtins
@@ -84,6 +86,9 @@ class Organization(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    CAPABILITIES_FIELD_NUMBER: builtins.int
+    CONTACT_FIELD_NUMBER: builtins.int
+    SUSPENSION_REASON_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `organizations/{code}`; the code is MA_CSKCB, 5 characters."""
     code: builtins.str
@@ -98,6 +103,10 @@ class Organization(message.Message):
     """Whether it takes part."""
     etag: builtins.str
     """Changes with every change (AIP-154)."""
+    contact: builtins.str
+    """Telephone or mail address of the desk that others call; at most 255 characters."""
+    suspension_reason: builtins.str
+    """Reason code of a suspension."""
     @builtins.property
     def province(self) -> administrative_area_pb2.AdministrativeArea:
         """Province with the era of its code."""
@@ -105,6 +114,10 @@ class Organization(message.Message):
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was registered."""
+
+    @builtins.property
+    def capabilities(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What it can do, codes such as `EMERGENCY`, `OBSTETRICS`, `HIV_CARE`; at most 50, sorted."""
 
     def __init__(
         self,
@@ -118,9 +131,12 @@ class Organization(message.Message):
         state: OrganizationState.ValueType = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         etag: builtins.str = ...,
+        capabilities: abc.Iterable[builtins.str] | None = ...,
+        contact: builtins.str = ...,
+        suspension_reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "province", b"province"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["care_level", b"care_level", "code", b"code", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "parent", b"parent", "province", b"province", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["capabilities", b"capabilities", "care_level", b"care_level", "code", b"code", "contact", b"contact", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "parent", b"parent", "province", b"province", "state", b"state", "suspension_reason", b"suspension_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from lienthong.identity.v1 import organization_pb2 as lienthong_dot_identity_dot_v1_dot_organization__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/identity/v1/organization_service.proto\x12\x15lienthong.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a(lienthong/identity/v1/organization.proto\"v\n\x19\x43reateOrganizationRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0corganization\x18\x02 \x01(\x0b\x32#.lienthong.identity.v1.OrganizationB\x04\xe2\x41\x01\x02\"W\n\x1a\x43reateOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization\",\n\x16GetOrganizationRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x17GetOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization\"\x89\x01\n\x18ListOrganizationsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12:\n\ncare_level\x18\x03 \x01(\x0e\x32 .lienthong.identity.v1.CareLevelB\x04\xe2\x41\x01\x01\"p\n\x19ListOrganizationsResponse\x12:\n\rorganizations\x18\x01 \x03(\x0b\x32#.lienthong.identity.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x1aSuspendOrganizationRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"X\n\x1bSuspendOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization2\x88\x05\n\x13OrganizationService\x12\x97\x01\n\x12\x43reateOrganization\x12\x30.lienthong.identity.v1.CreateOrganizationRequest\x1a\x31.lienthong.identity.v1.CreateOrganizationResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/organizations:\x01*\x12\x94\x01\n\x0fGetOrganization\x12-.lienthong.identity.v1.GetOrganizationRequest\x1a..lienthong.identity.v1.GetOrganizationResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=organizations/*}\x12\x91\x01\n\x11ListOrganizations\x12/.lienthong.identity.v1.ListOrganizationsRequest\x1a\x30.lienthong.identity.v1.ListOrganizationsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x12\xab\x01\n\x13SuspendOrganization\x12\x31.lienthong.identity.v1.SuspendOrganizationRequest\x1a\x32.lienthong.identity.v1.SuspendOrganizationResponse\"-\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=organizations/*}:suspend:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/identity/v1/organization_service.proto\x12\x15lienthong.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a(lienthong/identity/v1/organization.proto\"v\n\x19\x43reateOrganizationRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0corganization\x18\x02 \x01(\x0b\x32#.lienthong.identity.v1.OrganizationB\x04\xe2\x41\x01\x02\"W\n\x1a\x43reateOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization\",\n\x16GetOrganizationRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x17GetOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization\"\x97\x02\n\x18ListOrganizationsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12:\n\ncare_level\x18\x03 \x01(\x0e\x32 .lienthong.identity.v1.CareLevelB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x61ncestor\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\ncapability\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rprovince_code\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12=\n\x05state\x18\x07 \x01(\x0e\x32(.lienthong.identity.v1.OrganizationStateB\x04\xe2\x41\x01\x01\"p\n\x19ListOrganizationsResponse\x12:\n\rorganizations\x18\x01 \x03(\x0b\x32#.lienthong.identity.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x1aSuspendOrganizationRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"X\n\x1bSuspendOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization\"\xad\x01\n\x19UpdateOrganizationRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0corganization\x18\x02 \x01(\x0b\x32#.lienthong.identity.v1.OrganizationB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\"W\n\x1aUpdateOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization\"f\n\x1aImportOrganizationsRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x03\x63sv\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\">\n\x0eImportRowError\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb3\x01\n\x1bImportOrganizationsResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x05\x12\x15\n\rupdated_count\x18\x02 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x03 \x01(\x05\x12\x35\n\x06\x65rrors\x18\x04 \x03(\x0b\x32%.lienthong.identity.v1.ImportRowError\x12\x16\n\x0erejected_count\x18\x05 \x01(\x05\"`\n\x1cReinstateOrganizationRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x1dReinstateOrganizationResponse\x12\x39\n\x0corganization\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Organization2\x92\t\n\x13OrganizationService\x12\x97\x01\n\x12\x43reateOrganization\x12\x30.lienthong.identity.v1.CreateOrganizationRequest\x1a\x31.lienthong.identity.v1.CreateOrganizationResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/organizations:\x01*\x12\x94\x01\n\x0fGetOrganization\x12-.lienthong.identity.v1.GetOrganizationRequest\x1a..lienthong.identity.v1.GetOrganizationResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=organizations/*}\x12\x91\x01\n\x11ListOrganizations\x12/.lienthong.identity.v1.ListOrganizationsRequest\x1a\x30.lienthong.identity.v1.ListOrganizationsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x12\xad\x01\n\x12UpdateOrganization\x12\x30.lienthong.identity.v1.UpdateOrganizationRequest\x1a\x31.lienthong.identity.v1.UpdateOrganizationResponse\"2\x82\xd3\xe4\x93\x02,2\'/v1/{organization.name=organizations/*}:\x01*\x12\xa1\x01\n\x13ImportOrganizations\x12\x31.lienthong.identity.v1.ImportOrganizationsRequest\x1a\x32.lienthong.identity.v1.ImportOrganizationsResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/organizations:import:\x01*\x12\xb3\x01\n\x15ReinstateOrganization\x12\x33.lienthong.identity.v1.ReinstateOrganizationRequest\x1a\x34.lienthong.identity.v1.ReinstateOrganizationResponse\"/\x82\xd3\xe4\x93\x02)\"$/v1/{name=organizations/*}:reinstate:\x01*\x12\xab\x01\n\x13SuspendOrganization\x12\x31.lienthong.identity.v1.SuspendOrganizationRequest\x1a\x32.lienthong.identity.v1.SuspendOrganizationResponse\"-\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=organizations/*}:suspend:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,36 +47,84 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['care_level']._loaded_options = None
   _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['care_level']._serialized_options = b'\342A\001\001'
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['ancestor']._loaded_options = None
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['ancestor']._serialized_options = b'\342A\001\001'
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['capability']._loaded_options = None
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['capability']._serialized_options = b'\342A\001\001'
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['province_code']._loaded_options = None
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['province_code']._serialized_options = b'\342A\001\001'
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_LISTORGANIZATIONSREQUEST'].fields_by_name['state']._serialized_options = b'\342A\001\001'
   _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['organization']._loaded_options = None
+  _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['organization']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002'
+  _globals['_IMPORTORGANIZATIONSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMPORTORGANIZATIONSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_IMPORTORGANIZATIONSREQUEST'].fields_by_name['csv']._loaded_options = None
+  _globals['_IMPORTORGANIZATIONSREQUEST'].fields_by_name['csv']._serialized_options = b'\342A\001\002'
+  _globals['_IMPORTORGANIZATIONSREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_IMPORTORGANIZATIONSREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_REINSTATEORGANIZATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REINSTATEORGANIZATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_REINSTATEORGANIZATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REINSTATEORGANIZATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_REINSTATEORGANIZATIONREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_REINSTATEORGANIZATIONREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['CreateOrganization']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['CreateOrganization']._serialized_options = b'\202\323\344\223\002\026\"\021/v1/organizations:\001*'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetOrganization']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetOrganization']._serialized_options = b'\202\323\344\223\002\034\022\032/v1/{name=organizations/*}'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['ListOrganizations']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['ListOrganizations']._serialized_options = b'\202\323\344\223\002\023\022\021/v1/organizations'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['UpdateOrganization']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['UpdateOrganization']._serialized_options = b'\202\323\344\223\002,2\'/v1/{organization.name=organizations/*}:\001*'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['ImportOrganizations']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['ImportOrganizations']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/organizations:import:\001*'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['ReinstateOrganization']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['ReinstateOrganization']._serialized_options = b'\202\323\344\223\002)\"$/v1/{name=organizations/*}:reinstate:\001*'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['SuspendOrganization']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['SuspendOrganization']._serialized_options = b'\202\323\344\223\002\'\"\"/v1/{name=organizations/*}:suspend:\001*'
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=180
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=298
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=300
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=387
-  _globals['_GETORGANIZATIONREQUEST']._serialized_start=389
-  _globals['_GETORGANIZATIONREQUEST']._serialized_end=433
-  _globals['_GETORGANIZATIONRESPONSE']._serialized_start=435
-  _globals['_GETORGANIZATIONRESPONSE']._serialized_end=519
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=522
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=659
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=661
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=773
-  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_start=775
-  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_end=869
-  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_start=871
-  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_end=959
-  _globals['_ORGANIZATIONSERVICE']._serialized_start=962
-  _globals['_ORGANIZATIONSERVICE']._serialized_end=1610
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=214
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=332
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=334
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=421
+  _globals['_GETORGANIZATIONREQUEST']._serialized_start=423
+  _globals['_GETORGANIZATIONREQUEST']._serialized_end=467
+  _globals['_GETORGANIZATIONRESPONSE']._serialized_start=469
+  _globals['_GETORGANIZATIONRESPONSE']._serialized_end=553
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=556
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=835
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=837
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=949
+  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_start=951
+  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_end=1067
+  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_start=1069
+  _globals['_SUSPENDORGANIZATIONRESPONSE']._serialized_end=1157
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1160
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1333
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_start=1335
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_end=1422
+  _globals['_IMPORTORGANIZATIONSREQUEST']._serialized_start=1424
+  _globals['_IMPORTORGANIZATIONSREQUEST']._serialized_end=1526
+  _globals['_IMPORTROWERROR']._serialized_start=1528
+  _globals['_IMPORTROWERROR']._serialized_end=1590
+  _globals['_IMPORTORGANIZATIONSRESPONSE']._serialized_start=1593
+  _globals['_IMPORTORGANIZATIONSRESPONSE']._serialized_end=1772
+  _globals['_REINSTATEORGANIZATIONREQUEST']._serialized_start=1774
+  _globals['_REINSTATEORGANIZATIONREQUEST']._serialized_end=1870
+  _globals['_REINSTATEORGANIZATIONRESPONSE']._serialized_start=1872
+  _globals['_REINSTATEORGANIZATIONRESPONSE']._serialized_end=1962
+  _globals['_ORGANIZATIONSERVICE']._serialized_start=1965
+  _globals['_ORGANIZATIONSERVICE']._serialized_end=3135
 # @@protoc_insertion_point(module_scope)

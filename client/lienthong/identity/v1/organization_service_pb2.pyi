@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import field_mask_pb2 as field_mask_pb2
 from google.protobuf import message as message
 from google.protobuf.internal import containers as containers
 from lienthong.identity.v1 import organization_pb2 as organization_pb2
@@ -118,22 +119,38 @@ class ListOrganizationsRequest(message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     CARE_LEVEL_FIELD_NUMBER: builtins.int
+    ANCESTOR_FIELD_NUMBER: builtins.int
+    CAPABILITY_FIELD_NUMBER: builtins.int
+    PROVINCE_CODE_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """At most this many, 1 to 500; 0 means 50."""
     page_token: builtins.str
     """Opaque token of the former page (AIP-158)."""
     care_level: organization_pb2.CareLevel.ValueType
     """Only facilities of this level."""
+    ancestor: builtins.str
+    """Only facilities that belong to this one, directly or not, `organizations/{code}`."""
+    capability: builtins.str
+    """Only facilities with this capability."""
+    province_code: builtins.str
+    """Only facilities of this province, compared on the list of 34."""
+    state: organization_pb2.OrganizationState.ValueType
+    """Only facilities in this state."""
     def __init__(
         self,
         *,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
         care_level: organization_pb2.CareLevel.ValueType = ...,
+        ancestor: builtins.str = ...,
+        capability: builtins.str = ...,
+        province_code: builtins.str = ...,
+        state: organization_pb2.OrganizationState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["care_level", b"care_level", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ancestor", b"ancestor", "capability", b"capability", "care_level", b"care_level", "page_size", b"page_size", "page_token", b"page_token", "province_code", b"province_code", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,6 +189,208 @@ class SuspendOrganizationRequest(message.Message):
     NAME_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`organizations/{code}`."""
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    etag: builtins.str
+    """The etag last seen; a mismatch is ABORTED."""
+    reason: builtins.str
+    """Reason code, UPPER_SNAKE, at most 64 characters."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        request_id: builtins.str = ...,
+        etag: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SuspendOrganizationResponse(message.Message):
+    """SuspendOrganizationResponse returns the facility."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def organization(self) -> organization_pb2.Organization:
+        """The facility, state SUSPENDED."""
+
+    def __init__(
+        self,
+        *,
+        organization: organization_pb2.Organization | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["organization", b"organization"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["organization", b"organization"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateOrganizationRequest(message.Message):
+    """UpdateOrganizationRequest holds what changes."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ORGANIZATION_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    @builtins.property
+    def organization(self) -> organization_pb2.Organization:
+        """The facility: `name`, `etag`, and what changes."""
+
+    @builtins.property
+    def update_mask(self) -> field_mask_pb2.FieldMask:
+        """Fields that change; a field named here and left empty is emptied."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        organization: organization_pb2.Organization | None = ...,
+        update_mask: field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["organization", b"organization", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["organization", b"organization", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateOrganizationResponse(message.Message):
+    """UpdateOrganizationResponse returns the facility."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def organization(self) -> organization_pb2.Organization:
+        """The facility."""
+
+    def __init__(
+        self,
+        *,
+        organization: organization_pb2.Organization | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["organization", b"organization"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["organization", b"organization"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ImportOrganizationsRequest(message.Message):
+    """ImportOrganizationsRequest holds a list."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    CSV_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    csv: builtins.bytes
+    """CSV (RFC 4180), UTF-8, with a header line; at most 2 MiB and 20,000 rows."""
+    validate_only: builtins.bool
+    """True to report only."""
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        csv: builtins.bytes = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["csv", b"csv", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ImportRowError(message.Message):
+    """ImportRowError is one bad row."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: builtins.int
+    COLUMN_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    line: builtins.int
+    """Line number in the list, the header being 1."""
+    column: builtins.str
+    """Column."""
+    reason: builtins.str
+    """Reason code."""
+    def __init__(
+        self,
+        *,
+        line: builtins.int = ...,
+        column: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["column", b"column", "line", b"line", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ImportOrganizationsResponse(message.Message):
+    """ImportOrganizationsResponse reports the list."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CREATED_COUNT_FIELD_NUMBER: builtins.int
+    UPDATED_COUNT_FIELD_NUMBER: builtins.int
+    UNCHANGED_COUNT_FIELD_NUMBER: builtins.int
+    ERRORS_FIELD_NUMBER: builtins.int
+    REJECTED_COUNT_FIELD_NUMBER: builtins.int
+    created_count: builtins.int
+    """Facilities that are new."""
+    updated_count: builtins.int
+    """Facilities that changed."""
+    unchanged_count: builtins.int
+    """Facilities that were the same."""
+    rejected_count: builtins.int
+    """Number of bad rows, also of those beyond the report."""
+    @builtins.property
+    def errors(self) -> containers.RepeatedCompositeFieldContainer[ImportRowError]:
+        """Bad rows, every wrong column of each, at most 1000 lines."""
+
+    def __init__(
+        self,
+        *,
+        created_count: builtins.int = ...,
+        updated_count: builtins.int = ...,
+        unchanged_count: builtins.int = ...,
+        errors: abc.Iterable[ImportRowError] | None = ...,
+        rejected_count: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_count", b"created_count", "errors", b"errors", "rejected_count", b"rejected_count", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReinstateOrganizationRequest(message.Message):
+    """ReinstateOrganizationRequest ends a suspension."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`organizations/{code}`."""
     request_id: builtins.str
@@ -192,15 +411,15 @@ class SuspendOrganizationRequest(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
-class SuspendOrganizationResponse(message.Message):
-    """SuspendOrganizationResponse returns the facility."""
+class ReinstateOrganizationResponse(message.Message):
+    """ReinstateOrganizationResponse returns the facility."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     ORGANIZATION_FIELD_NUMBER: builtins.int
     @builtins.property
     def organization(self) -> organization_pb2.Organization:
-        """The facility, state SUSPENDED."""
+        """The facility, state ACTIVE."""
 
     def __init__(
         self,

@@ -50,6 +50,21 @@ class OrganizationServiceStub(object):
                 request_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ListOrganizationsRequest.SerializeToString,
                 response_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ListOrganizationsResponse.FromString,
                 _registered_method=True)
+        self.UpdateOrganization = channel.unary_unary(
+                '/lienthong.identity.v1.OrganizationService/UpdateOrganization',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.FromString,
+                _registered_method=True)
+        self.ImportOrganizations = channel.unary_unary(
+                '/lienthong.identity.v1.OrganizationService/ImportOrganizations',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ImportOrganizationsRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ImportOrganizationsResponse.FromString,
+                _registered_method=True)
+        self.ReinstateOrganization = channel.unary_unary(
+                '/lienthong.identity.v1.OrganizationService/ReinstateOrganization',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ReinstateOrganizationRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ReinstateOrganizationResponse.FromString,
+                _registered_method=True)
         self.SuspendOrganization = channel.unary_unary(
                 '/lienthong.identity.v1.OrganizationService/SuspendOrganization',
                 request_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
@@ -82,6 +97,28 @@ class OrganizationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateOrganization(self, request, context):
+        """Changes a facility; fields left out stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportOrganizations(self, request, context):
+        """Reads a CSV list of facilities: columns code, display_name, care_level, province_code, province_era, parent, capabilities (split by
+        `;`), contact. Good rows are registered or changed, bad rows are reported; the same list again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReinstateOrganization(self, request, context):
+        """Ends a suspension.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SuspendOrganization(self, request, context):
         """Suspends a facility.
         """
@@ -106,6 +143,21 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
                     servicer.ListOrganizations,
                     request_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ListOrganizationsRequest.FromString,
                     response_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ListOrganizationsResponse.SerializeToString,
+            ),
+            'UpdateOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateOrganization,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.SerializeToString,
+            ),
+            'ImportOrganizations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportOrganizations,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ImportOrganizationsRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ImportOrganizationsResponse.SerializeToString,
+            ),
+            'ReinstateOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReinstateOrganization,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ReinstateOrganizationRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ReinstateOrganizationResponse.SerializeToString,
             ),
             'SuspendOrganization': grpc.unary_unary_rpc_method_handler(
                     servicer.SuspendOrganization,
@@ -195,6 +247,87 @@ class OrganizationService(object):
             '/lienthong.identity.v1.OrganizationService/ListOrganizations',
             lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ListOrganizationsRequest.SerializeToString,
             lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ListOrganizationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.OrganizationService/UpdateOrganization',
+            lienthong_dot_identity_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportOrganizations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.OrganizationService/ImportOrganizations',
+            lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ImportOrganizationsRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ImportOrganizationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReinstateOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.OrganizationService/ReinstateOrganization',
+            lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ReinstateOrganizationRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_organization__service__pb2.ReinstateOrganizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

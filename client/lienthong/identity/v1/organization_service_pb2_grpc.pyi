@@ -22,6 +22,14 @@ class OrganizationServiceStub:
     """Returns a facility."""
     ListOrganizations: aio.UnaryUnaryMultiCallable[organization_service_pb2.ListOrganizationsRequest, organization_service_pb2.ListOrganizationsResponse]
     """Lists facilities by code."""
+    UpdateOrganization: aio.UnaryUnaryMultiCallable[organization_service_pb2.UpdateOrganizationRequest, organization_service_pb2.UpdateOrganizationResponse]
+    """Changes a facility; fields left out stay."""
+    ImportOrganizations: aio.UnaryUnaryMultiCallable[organization_service_pb2.ImportOrganizationsRequest, organization_service_pb2.ImportOrganizationsResponse]
+    """Reads a CSV list of facilities: columns code, display_name, care_level, province_code, province_era, parent, capabilities (split by
+    `;`), contact. Good rows are registered or changed, bad rows are reported; the same list again changes nothing.
+    """
+    ReinstateOrganization: aio.UnaryUnaryMultiCallable[organization_service_pb2.ReinstateOrganizationRequest, organization_service_pb2.ReinstateOrganizationResponse]
+    """Ends a suspension."""
     SuspendOrganization: aio.UnaryUnaryMultiCallable[organization_service_pb2.SuspendOrganizationRequest, organization_service_pb2.SuspendOrganizationResponse]
     """Suspends a facility."""
 
@@ -51,6 +59,32 @@ class OrganizationServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[organization_service_pb2.ListOrganizationsRequest, abc.Awaitable[organization_service_pb2.ListOrganizationsResponse]],
     ) -> abc.Awaitable[organization_service_pb2.ListOrganizationsResponse]:
         """Lists facilities by code."""
+
+    @abc_1.abstractmethod
+    def UpdateOrganization(
+        self,
+        request: organization_service_pb2.UpdateOrganizationRequest,
+        context: aio.ServicerContext[organization_service_pb2.UpdateOrganizationRequest, abc.Awaitable[organization_service_pb2.UpdateOrganizationResponse]],
+    ) -> abc.Awaitable[organization_service_pb2.UpdateOrganizationResponse]:
+        """Changes a facility; fields left out stay."""
+
+    @abc_1.abstractmethod
+    def ImportOrganizations(
+        self,
+        request: organization_service_pb2.ImportOrganizationsRequest,
+        context: aio.ServicerContext[organization_service_pb2.ImportOrganizationsRequest, abc.Awaitable[organization_service_pb2.ImportOrganizationsResponse]],
+    ) -> abc.Awaitable[organization_service_pb2.ImportOrganizationsResponse]:
+        """Reads a CSV list of facilities: columns code, display_name, care_level, province_code, province_era, parent, capabilities (split by
+        `;`), contact. Good rows are registered or changed, bad rows are reported; the same list again changes nothing.
+        """
+
+    @abc_1.abstractmethod
+    def ReinstateOrganization(
+        self,
+        request: organization_service_pb2.ReinstateOrganizationRequest,
+        context: aio.ServicerContext[organization_service_pb2.ReinstateOrganizationRequest, abc.Awaitable[organization_service_pb2.ReinstateOrganizationResponse]],
+    ) -> abc.Awaitable[organization_service_pb2.ReinstateOrganizationResponse]:
+        """Ends a suspension."""
 
     @abc_1.abstractmethod
     def SuspendOrganization(

@@ -29,9 +29,10 @@ from lienthong.type.v1 import administrative_area_pb2 as lienthong_dot_type_dot_
 from lienthong.type.v1 import administrative_sex_pb2 as lienthong_dot_type_dot_v1_dot_administrative__sex__pb2
 from lienthong.type.v1 import human_name_pb2 as lienthong_dot_type_dot_v1_dot_human__name__pb2
 from lienthong.type.v1 import identifier_pb2 as lienthong_dot_type_dot_v1_dot_identifier__pb2
+from lienthong.type.v1 import period_pb2 as lienthong_dot_type_dot_v1_dot_period__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lienthong/identity/v1/person.proto\x12\x15lienthong.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a+lienthong/type/v1/administrative_area.proto\x1a*lienthong/type/v1/administrative_sex.proto\x1a\"lienthong/type/v1/human_name.proto\x1a\"lienthong/type/v1/identifier.proto\"\x81\x02\n\x0c\x44\x65mographics\x12\x36\n\nhuman_name\x18\x01 \x01(\x0b\x32\x1c.lienthong.type.v1.HumanNameB\x04\xe2\x41\x01\x02\x12+\n\nbirth_date\x18\x02 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12\x37\n\x03sex\x18\x03 \x01(\x0e\x32$.lienthong.type.v1.AdministrativeSexB\x04\xe2\x41\x01\x01\x12\x13\n\x05phone\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12>\n\tresidence\x18\x05 \x01(\x0b\x32%.lienthong.type.v1.AdministrativeAreaB\x04\xe2\x41\x01\x01\"\x90\x01\n\x10PersonIdentifier\x12\x37\n\nidentifier\x18\x01 \x01(\x0b\x32\x1d.lienthong.type.v1.IdentifierB\x04\xe2\x41\x01\x03\x12\x43\n\tassurance\x18\x02 \x01(\x0e\x32*.lienthong.identity.v1.IdentifierAssuranceB\x04\xe2\x41\x01\x03\"\xcd\x02\n\x06Person\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32\".lienthong.identity.v1.PersonStateB\x04\xe2\x41\x01\x03\x12?\n\x0c\x64\x65mographics\x18\x03 \x01(\x0b\x32#.lienthong.identity.v1.DemographicsB\x04\xe2\x41\x01\x03\x12\x42\n\x0bidentifiers\x18\x04 \x03(\x0b\x32\'.lienthong.identity.v1.PersonIdentifierB\x04\xe2\x41\x01\x03\x12&\n\x18registering_organization\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03*{\n\x0bPersonState\x12\x1c\n\x18PERSON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PERSON_STATE_ACTIVE\x10\x01\x12\x1c\n\x18PERSON_STATE_PROVISIONAL\x10\x02\x12\x17\n\x13PERSON_STATE_MERGED\x10\x03*\xc8\x01\n\x13IdentifierAssurance\x12$\n IDENTIFIER_ASSURANCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aIDENTIFIER_ASSURANCE_TYPED\x10\x01\x12\"\n\x1eIDENTIFIER_ASSURANCE_CARD_CODE\x10\x02\x12$\n IDENTIFIER_ASSURANCE_CHIP_OR_APP\x10\x03\x12!\n\x1dIDENTIFIER_ASSURANCE_REGISTRY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lienthong/identity/v1/person.proto\x12\x15lienthong.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a+lienthong/type/v1/administrative_area.proto\x1a*lienthong/type/v1/administrative_sex.proto\x1a\"lienthong/type/v1/human_name.proto\x1a\"lienthong/type/v1/identifier.proto\x1a\x1elienthong/type/v1/period.proto\"\xd5\x02\n\x0c\x44\x65mographics\x12\x36\n\nhuman_name\x18\x01 \x01(\x0b\x32\x1c.lienthong.type.v1.HumanNameB\x04\xe2\x41\x01\x02\x12+\n\nbirth_date\x18\x02 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12\x37\n\x03sex\x18\x03 \x01(\x0e\x32$.lienthong.type.v1.AdministrativeSexB\x04\xe2\x41\x01\x01\x12\x13\n\x05phone\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12>\n\tresidence\x18\x05 \x01(\x0b\x32%.lienthong.type.v1.AdministrativeAreaB\x04\xe2\x41\x01\x01\x12\x37\n\x0bmother_name\x18\x06 \x01(\x0b\x32\x1c.lienthong.type.v1.HumanNameB\x04\xe2\x41\x01\x01\x12\x19\n\x0bnationality\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"\xc1\x01\n\x10PersonIdentifier\x12\x37\n\nidentifier\x18\x01 \x01(\x0b\x32\x1d.lienthong.type.v1.IdentifierB\x04\xe2\x41\x01\x03\x12\x43\n\tassurance\x18\x02 \x01(\x0e\x32*.lienthong.identity.v1.IdentifierAssuranceB\x04\xe2\x41\x01\x03\x12/\n\x06period\x18\x03 \x01(\x0b\x32\x19.lienthong.type.v1.PeriodB\x04\xe2\x41\x01\x03\"s\n\x0bGoldenValue\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x39\n\x06source\x18\x03 \x01(\x0e\x32#.lienthong.identity.v1.GoldenSourceB\x04\xe2\x41\x01\x03\"\x9b\x05\n\x06Person\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32\".lienthong.identity.v1.PersonStateB\x04\xe2\x41\x01\x03\x12?\n\x0c\x64\x65mographics\x18\x03 \x01(\x0b\x32#.lienthong.identity.v1.DemographicsB\x04\xe2\x41\x01\x03\x12\x42\n\x0bidentifiers\x18\x04 \x03(\x0b\x32\'.lienthong.identity.v1.PersonIdentifierB\x04\xe2\x41\x01\x03\x12&\n\x18registering_organization\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsuperseded\x18\x08 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fredirected_from\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x46\n\x10provisional_kind\x18\n \x01(\x0e\x32&.lienthong.identity.v1.ProvisionalKindB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x61lias\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06mother\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x62irth_order\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tprotected\x18\x0e \x01(\x08\x42\x04\xe2\x41\x01\x03\x12?\n\rgolden_values\x18\x0f \x03(\x0b\x32\".lienthong.identity.v1.GoldenValueB\x04\xe2\x41\x01\x03\x12+\n\ndeath_date\x18\x10 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x03*{\n\x0bPersonState\x12\x1c\n\x18PERSON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PERSON_STATE_ACTIVE\x10\x01\x12\x1c\n\x18PERSON_STATE_PROVISIONAL\x10\x02\x12\x17\n\x13PERSON_STATE_MERGED\x10\x03*\x94\x01\n\x0fProvisionalKind\x12 \n\x1cPROVISIONAL_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dPROVISIONAL_KIND_UNIDENTIFIED\x10\x01\x12\x1e\n\x1aPROVISIONAL_KIND_EMERGENCY\x10\x02\x12\x1c\n\x18PROVISIONAL_KIND_NEWBORN\x10\x03*\xc8\x01\n\x13IdentifierAssurance\x12$\n IDENTIFIER_ASSURANCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aIDENTIFIER_ASSURANCE_TYPED\x10\x01\x12\"\n\x1eIDENTIFIER_ASSURANCE_CARD_CODE\x10\x02\x12$\n IDENTIFIER_ASSURANCE_CHIP_OR_APP\x10\x03\x12!\n\x1dIDENTIFIER_ASSURANCE_REGISTRY\x10\x04*\xb8\x01\n\x0cGoldenSource\x12\x1d\n\x19GOLDEN_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16GOLDEN_SOURCE_REGISTRY\x10\x01\x12\x1d\n\x19GOLDEN_SOURCE_CHIP_OR_APP\x10\x02\x12\x19\n\x15GOLDEN_SOURCE_STEWARD\x10\x03\x12\x18\n\x14GOLDEN_SOURCE_NEWEST\x10\x04\x12\x19\n\x15GOLDEN_SOURCE_CLAIMED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,10 +49,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEMOGRAPHICS'].fields_by_name['phone']._serialized_options = b'\342A\001\001'
   _globals['_DEMOGRAPHICS'].fields_by_name['residence']._loaded_options = None
   _globals['_DEMOGRAPHICS'].fields_by_name['residence']._serialized_options = b'\342A\001\001'
+  _globals['_DEMOGRAPHICS'].fields_by_name['mother_name']._loaded_options = None
+  _globals['_DEMOGRAPHICS'].fields_by_name['mother_name']._serialized_options = b'\342A\001\001'
+  _globals['_DEMOGRAPHICS'].fields_by_name['nationality']._loaded_options = None
+  _globals['_DEMOGRAPHICS'].fields_by_name['nationality']._serialized_options = b'\342A\001\001'
   _globals['_PERSONIDENTIFIER'].fields_by_name['identifier']._loaded_options = None
   _globals['_PERSONIDENTIFIER'].fields_by_name['identifier']._serialized_options = b'\342A\001\003'
   _globals['_PERSONIDENTIFIER'].fields_by_name['assurance']._loaded_options = None
   _globals['_PERSONIDENTIFIER'].fields_by_name['assurance']._serialized_options = b'\342A\001\003'
+  _globals['_PERSONIDENTIFIER'].fields_by_name['period']._loaded_options = None
+  _globals['_PERSONIDENTIFIER'].fields_by_name['period']._serialized_options = b'\342A\001\003'
+  _globals['_GOLDENVALUE'].fields_by_name['field']._loaded_options = None
+  _globals['_GOLDENVALUE'].fields_by_name['field']._serialized_options = b'\342A\001\003'
+  _globals['_GOLDENVALUE'].fields_by_name['person']._loaded_options = None
+  _globals['_GOLDENVALUE'].fields_by_name['person']._serialized_options = b'\342A\001\003'
+  _globals['_GOLDENVALUE'].fields_by_name['source']._loaded_options = None
+  _globals['_GOLDENVALUE'].fields_by_name['source']._serialized_options = b'\342A\001\003'
   _globals['_PERSON'].fields_by_name['name']._loaded_options = None
   _globals['_PERSON'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_PERSON'].fields_by_name['state']._loaded_options = None
@@ -66,14 +79,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERSON'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_PERSON'].fields_by_name['etag']._loaded_options = None
   _globals['_PERSON'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
-  _globals['_PERSONSTATE']._serialized_start=1055
-  _globals['_PERSONSTATE']._serialized_end=1178
-  _globals['_IDENTIFIERASSURANCE']._serialized_start=1181
-  _globals['_IDENTIFIERASSURANCE']._serialized_end=1381
-  _globals['_DEMOGRAPHICS']._serialized_start=313
-  _globals['_DEMOGRAPHICS']._serialized_end=570
-  _globals['_PERSONIDENTIFIER']._serialized_start=573
-  _globals['_PERSONIDENTIFIER']._serialized_end=717
-  _globals['_PERSON']._serialized_start=720
-  _globals['_PERSON']._serialized_end=1053
+  _globals['_PERSON'].fields_by_name['superseded']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['superseded']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['redirected_from']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['redirected_from']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['provisional_kind']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['provisional_kind']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['alias']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['alias']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['mother']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['mother']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['birth_order']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['birth_order']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['protected']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['protected']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['golden_values']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['golden_values']._serialized_options = b'\342A\001\003'
+  _globals['_PERSON'].fields_by_name['death_date']._loaded_options = None
+  _globals['_PERSON'].fields_by_name['death_date']._serialized_options = b'\342A\001\003'
+  _globals['_PERSONSTATE']._serialized_start=1671
+  _globals['_PERSONSTATE']._serialized_end=1794
+  _globals['_PROVISIONALKIND']._serialized_start=1797
+  _globals['_PROVISIONALKIND']._serialized_end=1945
+  _globals['_IDENTIFIERASSURANCE']._serialized_start=1948
+  _globals['_IDENTIFIERASSURANCE']._serialized_end=2148
+  _globals['_GOLDENSOURCE']._serialized_start=2151
+  _globals['_GOLDENSOURCE']._serialized_end=2335
+  _globals['_DEMOGRAPHICS']._serialized_start=345
+  _globals['_DEMOGRAPHICS']._serialized_end=686
+  _globals['_PERSONIDENTIFIER']._serialized_start=689
+  _globals['_PERSONIDENTIFIER']._serialized_end=882
+  _globals['_GOLDENVALUE']._serialized_start=884
+  _globals['_GOLDENVALUE']._serialized_end=999
+  _globals['_PERSON']._serialized_start=1002
+  _globals['_PERSON']._serialized_end=1669
 # @@protoc_insertion_point(module_scope)

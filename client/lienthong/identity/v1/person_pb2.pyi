@@ -14,6 +14,7 @@ from lienthong.type.v1 import administrative_area_pb2 as administrative_area_pb2
 from lienthong.type.v1 import administrative_sex_pb2 as administrative_sex_pb2
 from lienthong.type.v1 import human_name_pb2 as human_name_pb2
 from lienthong.type.v1 import identifier_pb2 as identifier_pb2
+from lienthong.type.v1 import period_pb2 as period_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -38,7 +39,7 @@ class _PersonStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_PersonStat
     PERSON_STATE_PROVISIONAL: _PersonState.ValueType  # 2
     """Identity not yet confirmed; named by a temporary identifier. Documents filed under it are held."""
     PERSON_STATE_MERGED: _PersonState.ValueType  # 3
-    """Merged into another person; reads follow the redirect."""
+    """Linked to another person that stands for both; reads follow the redirect."""
 
 class PersonState(_PersonState, metaclass=_PersonStateEnumTypeWrapper):
     """PersonState is the life of a person entry in the national index."""
@@ -50,7 +51,34 @@ PERSON_STATE_ACTIVE: PersonState.ValueType  # 1
 PERSON_STATE_PROVISIONAL: PersonState.ValueType  # 2
 """Identity not yet confirmed; named by a temporary identifier. Documents filed under it are held."""
 PERSON_STATE_MERGED: PersonState.ValueType  # 3
-"""Merged into another person; reads follow the redirect."""
+"""Linked to another person that stands for both; reads follow the redirect."""
+
+class _ProvisionalKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProvisionalKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ProvisionalKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    PROVISIONAL_KIND_UNSPECIFIED: _ProvisionalKind.ValueType  # 0
+    """Not given; an unidentified patient."""
+    PROVISIONAL_KIND_UNIDENTIFIED: _ProvisionalKind.ValueType  # 1
+    """Came without papers, or could not be told apart."""
+    PROVISIONAL_KIND_EMERGENCY: _ProvisionalKind.ValueType  # 2
+    """Came as an emergency and could not be asked."""
+    PROVISIONAL_KIND_NEWBORN: _ProvisionalKind.ValueType  # 3
+    """Newborn without a number yet, named by mother and order of birth."""
+
+class ProvisionalKind(_ProvisionalKind, metaclass=_ProvisionalKindEnumTypeWrapper):
+    """ProvisionalKind says why a person is provisional."""
+
+PROVISIONAL_KIND_UNSPECIFIED: ProvisionalKind.ValueType  # 0
+"""Not given; an unidentified patient."""
+PROVISIONAL_KIND_UNIDENTIFIED: ProvisionalKind.ValueType  # 1
+"""Came without papers, or could not be told apart."""
+PROVISIONAL_KIND_EMERGENCY: ProvisionalKind.ValueType  # 2
+"""Came as an emergency and could not be asked."""
+PROVISIONAL_KIND_NEWBORN: ProvisionalKind.ValueType  # 3
+"""Newborn without a number yet, named by mother and order of birth."""
 
 class _IdentifierAssurance:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -83,6 +111,41 @@ IDENTIFIER_ASSURANCE_CHIP_OR_APP: IdentifierAssurance.ValueType  # 3
 IDENTIFIER_ASSURANCE_REGISTRY: IdentifierAssurance.ValueType  # 4
 """Verified against the national registry."""
 
+class _GoldenSource:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GoldenSourceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_GoldenSource.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    GOLDEN_SOURCE_UNSPECIFIED: _GoldenSource.ValueType  # 0
+    """Not given."""
+    GOLDEN_SOURCE_REGISTRY: _GoldenSource.ValueType  # 1
+    """Stands in an entry with an identifier verified against the national registry."""
+    GOLDEN_SOURCE_CHIP_OR_APP: _GoldenSource.ValueType  # 2
+    """Stands in an entry whose identifier was asserted by the chip or by the national ID app."""
+    GOLDEN_SOURCE_STEWARD: _GoldenSource.ValueType  # 3
+    """Entered by an identity steward."""
+    GOLDEN_SOURCE_NEWEST: _GoldenSource.ValueType  # 4
+    """The newest of what confirmed entries say."""
+    GOLDEN_SOURCE_CLAIMED: _GoldenSource.ValueType  # 5
+    """Claimed only, by a provisional entry."""
+
+class GoldenSource(_GoldenSource, metaclass=_GoldenSourceEnumTypeWrapper):
+    """GoldenSource says why a value of the best known demographics was chosen, most trusted first."""
+
+GOLDEN_SOURCE_UNSPECIFIED: GoldenSource.ValueType  # 0
+"""Not given."""
+GOLDEN_SOURCE_REGISTRY: GoldenSource.ValueType  # 1
+"""Stands in an entry with an identifier verified against the national registry."""
+GOLDEN_SOURCE_CHIP_OR_APP: GoldenSource.ValueType  # 2
+"""Stands in an entry whose identifier was asserted by the chip or by the national ID app."""
+GOLDEN_SOURCE_STEWARD: GoldenSource.ValueType  # 3
+"""Entered by an identity steward."""
+GOLDEN_SOURCE_NEWEST: GoldenSource.ValueType  # 4
+"""The newest of what confirmed entries say."""
+GOLDEN_SOURCE_CLAIMED: GoldenSource.ValueType  # 5
+"""Claimed only, by a provisional entry."""
+
 @typing.final
 class Demographics(message.Message):
     """Demographics is what a facility knows of a person beside identifiers."""
@@ -94,10 +157,14 @@ class Demographics(message.Message):
     SEX_FIELD_NUMBER: builtins.int
     PHONE_FIELD_NUMBER: builtins.int
     RESIDENCE_FIELD_NUMBER: builtins.int
+    MOTHER_NAME_FIELD_NUMBER: builtins.int
+    NATIONALITY_FIELD_NUMBER: builtins.int
     sex: administrative_sex_pb2.AdministrativeSex.ValueType
     """Sex as registered."""
     phone: builtins.str
     """Phone number, any common spelling."""
+    nationality: builtins.str
+    """Nationality, ISO 3166 alpha-3; empty means unknown."""
     @builtins.property
     def human_name(self) -> human_name_pb2.HumanName:
         """Name as written at the facility."""
@@ -108,7 +175,11 @@ class Demographics(message.Message):
 
     @builtins.property
     def residence(self) -> administrative_area_pb2.AdministrativeArea:
-        """Province of residence with its era."""
+        """Province and ward of residence with their era."""
+
+    @builtins.property
+    def mother_name(self) -> human_name_pb2.HumanName:
+        """Name of the mother."""
 
     def __init__(
         self,
@@ -118,10 +189,12 @@ class Demographics(message.Message):
         sex: administrative_sex_pb2.AdministrativeSex.ValueType = ...,
         phone: builtins.str = ...,
         residence: administrative_area_pb2.AdministrativeArea | None = ...,
+        mother_name: human_name_pb2.HumanName | None = ...,
+        nationality: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["birth_date", b"birth_date", "human_name", b"human_name", "residence", b"residence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["birth_date", b"birth_date", "human_name", b"human_name", "mother_name", b"mother_name", "residence", b"residence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["birth_date", b"birth_date", "human_name", b"human_name", "phone", b"phone", "residence", b"residence", "sex", b"sex"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["birth_date", b"birth_date", "human_name", b"human_name", "mother_name", b"mother_name", "nationality", b"nationality", "phone", b"phone", "residence", b"residence", "sex", b"sex"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -133,21 +206,55 @@ class PersonIdentifier(message.Message):
 
     IDENTIFIER_FIELD_NUMBER: builtins.int
     ASSURANCE_FIELD_NUMBER: builtins.int
+    PERIOD_FIELD_NUMBER: builtins.int
     assurance: IdentifierAssurance.ValueType
     """How it became known."""
     @builtins.property
     def identifier(self) -> identifier_pb2.Identifier:
         """The identifier; the value is masked (`********1234`) for callers who may not see it whole."""
 
+    @builtins.property
+    def period(self) -> period_pb2.Period:
+        """Since when it is this person's, until when it was; an absent end means still. A superseded number stays findable."""
+
     def __init__(
         self,
         *,
         identifier: identifier_pb2.Identifier | None = ...,
         assurance: IdentifierAssurance.ValueType = ...,
+        period: period_pb2.Period | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["identifier", b"identifier"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["identifier", b"identifier", "period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assurance", b"assurance", "identifier", b"identifier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assurance", b"assurance", "identifier", b"identifier", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GoldenValue(message.Message):
+    """GoldenValue tells where one value of the best known demographics comes from."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Field of the demographics, such as `human_name`."""
+    person: builtins.str
+    """Entry that it comes from, `persons/{uuid}`."""
+    source: GoldenSource.ValueType
+    """Why it was chosen."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        person: builtins.str = ...,
+        source: GoldenSource.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["field", b"field", "person", b"person", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -164,6 +271,15 @@ class Person(message.Message):
     REGISTERING_ORGANIZATION_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    SUPERSEDED_FIELD_NUMBER: builtins.int
+    REDIRECTED_FROM_FIELD_NUMBER: builtins.int
+    PROVISIONAL_KIND_FIELD_NUMBER: builtins.int
+    ALIAS_FIELD_NUMBER: builtins.int
+    MOTHER_FIELD_NUMBER: builtins.int
+    BIRTH_ORDER_FIELD_NUMBER: builtins.int
+    PROTECTED_FIELD_NUMBER: builtins.int
+    GOLDEN_VALUES_FIELD_NUMBER: builtins.int
+    DEATH_DATE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `persons/{uuid}`."""
     state: PersonState.ValueType
@@ -172,6 +288,18 @@ class Person(message.Message):
     """Facility that registered a provisional person, `organizations/{code}`; empty otherwise."""
     etag: builtins.str
     """Changes with every change of the entry (AIP-154)."""
+    redirected_from: builtins.str
+    """The entry that was asked for, where it redirects to this one; empty otherwise."""
+    provisional_kind: ProvisionalKind.ValueType
+    """Why the person is provisional; unset for others."""
+    alias: builtins.str
+    """Neutral two-word alias on the wristband of a provisional person; unique per facility for 90 days. Not a name."""
+    mother: builtins.str
+    """Mother of a newborn, `persons/{uuid}`; empty when unknown."""
+    birth_order: builtins.int
+    """Order among the children of one birth, from 1; 0 for others than newborns."""
+    protected: builtins.bool
+    """True for a person who is found by exact identifier only, never among candidates."""
     @builtins.property
     def demographics(self) -> Demographics:
         """Best known demographics."""
@@ -184,6 +312,18 @@ class Person(message.Message):
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When the entry was made."""
 
+    @builtins.property
+    def superseded(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Entries that are linked to this one and answer with it, `persons/{uuid}`; their names stay valid for ever."""
+
+    @builtins.property
+    def golden_values(self) -> containers.RepeatedCompositeFieldContainer[GoldenValue]:
+        """Where each value of `demographics` comes from."""
+
+    @builtins.property
+    def death_date(self) -> date_pb2.Date:
+        """Since when the person is known to be dead; absent otherwise."""
+
     def __init__(
         self,
         *,
@@ -194,9 +334,18 @@ class Person(message.Message):
         registering_organization: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         etag: builtins.str = ...,
+        superseded: abc.Iterable[builtins.str] | None = ...,
+        redirected_from: builtins.str = ...,
+        provisional_kind: ProvisionalKind.ValueType = ...,
+        alias: builtins.str = ...,
+        mother: builtins.str = ...,
+        birth_order: builtins.int = ...,
+        protected: builtins.bool = ...,
+        golden_values: abc.Iterable[GoldenValue] | None = ...,
+        death_date: date_pb2.Date | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "demographics", b"demographics"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "death_date", b"death_date", "demographics", b"demographics"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "demographics", b"demographics", "etag", b"etag", "identifiers", b"identifiers", "name", b"name", "registering_organization", b"registering_organization", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "birth_order", b"birth_order", "create_time", b"create_time", "death_date", b"death_date", "demographics", b"demographics", "etag", b"etag", "golden_values", b"golden_values", "identifiers", b"identifiers", "mother", b"mother", "name", b"name", "protected", b"protected", "provisional_kind", b"provisional_kind", "redirected_from", b"redirected_from", "registering_organization", b"registering_organization", "state", b"state", "superseded", b"superseded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

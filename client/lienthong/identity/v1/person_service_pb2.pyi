@@ -6,8 +6,10 @@ isort:skip_file
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from google.type import date_pb2 as date_pb2
 from lienthong.identity.v1 import person_pb2 as person_pb2
 from lienthong.type.v1 import administrative_sex_pb2 as administrative_sex_pb2
 from lienthong.type.v1 import identifier_pb2 as identifier_pb2
@@ -80,6 +82,115 @@ FIELD_AGREEMENT_DISAGREES: FieldAgreement.ValueType  # 3
 FIELD_AGREEMENT_ABSENT: FieldAgreement.ValueType  # 4
 """One side does not have the field."""
 
+class _QueryContext:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QueryContextEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_QueryContext.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    QUERY_CONTEXT_UNSPECIFIED: _QueryContext.ValueType  # 0
+    """Not given; the same as ROUTINE."""
+    QUERY_CONTEXT_ROUTINE: _QueryContext.ValueType  # 1
+    """At a desk: a match may be used at once."""
+    QUERY_CONTEXT_EMERGENCY: _QueryContext.ValueType  # 2
+    """An emergency, with facts from bystanders: never an automatic match, candidates only."""
+
+class QueryContext(_QueryContext, metaclass=_QueryContextEnumTypeWrapper):
+    """QueryContext says in what situation a query is made."""
+
+QUERY_CONTEXT_UNSPECIFIED: QueryContext.ValueType  # 0
+"""Not given; the same as ROUTINE."""
+QUERY_CONTEXT_ROUTINE: QueryContext.ValueType  # 1
+"""At a desk: a match may be used at once."""
+QUERY_CONTEXT_EMERGENCY: QueryContext.ValueType  # 2
+"""An emergency, with facts from bystanders: never an automatic match, candidates only."""
+
+class _IdentificationEvidence:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IdentificationEvidenceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_IdentificationEvidence.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    IDENTIFICATION_EVIDENCE_UNSPECIFIED: _IdentificationEvidence.ValueType  # 0
+    """Not given."""
+    IDENTIFICATION_EVIDENCE_CARD_CHIP: _IdentificationEvidence.ValueType  # 1
+    """The chip of the identity card was read."""
+    IDENTIFICATION_EVIDENCE_CARD_CODE: _IdentificationEvidence.ValueType  # 2
+    """The printed code of a card was read."""
+    IDENTIFICATION_EVIDENCE_APP_ASSERTION: _IdentificationEvidence.ValueType  # 3
+    """The national ID app asserted the person."""
+    IDENTIFICATION_EVIDENCE_PAPERS: _IdentificationEvidence.ValueType  # 4
+    """Papers were shown and typed."""
+    IDENTIFICATION_EVIDENCE_RELATIVE: _IdentificationEvidence.ValueType  # 5
+    """A relative or guardian with papers of their own named the person."""
+    IDENTIFICATION_EVIDENCE_PATIENT_STATEMENT: _IdentificationEvidence.ValueType  # 6
+    """The patient could be asked, and answered."""
+    IDENTIFICATION_EVIDENCE_AUTHORITY: _IdentificationEvidence.ValueType  # 7
+    """Police, or another authority, identified the person."""
+
+class IdentificationEvidence(_IdentificationEvidence, metaclass=_IdentificationEvidenceEnumTypeWrapper):
+    """IdentificationEvidence says on what an identification rests; at least one of the facts of identification MUST have been seen."""
+
+IDENTIFICATION_EVIDENCE_UNSPECIFIED: IdentificationEvidence.ValueType  # 0
+"""Not given."""
+IDENTIFICATION_EVIDENCE_CARD_CHIP: IdentificationEvidence.ValueType  # 1
+"""The chip of the identity card was read."""
+IDENTIFICATION_EVIDENCE_CARD_CODE: IdentificationEvidence.ValueType  # 2
+"""The printed code of a card was read."""
+IDENTIFICATION_EVIDENCE_APP_ASSERTION: IdentificationEvidence.ValueType  # 3
+"""The national ID app asserted the person."""
+IDENTIFICATION_EVIDENCE_PAPERS: IdentificationEvidence.ValueType  # 4
+"""Papers were shown and typed."""
+IDENTIFICATION_EVIDENCE_RELATIVE: IdentificationEvidence.ValueType  # 5
+"""A relative or guardian with papers of their own named the person."""
+IDENTIFICATION_EVIDENCE_PATIENT_STATEMENT: IdentificationEvidence.ValueType  # 6
+"""The patient could be asked, and answered."""
+IDENTIFICATION_EVIDENCE_AUTHORITY: IdentificationEvidence.ValueType  # 7
+"""Police, or another authority, identified the person."""
+
+class _PersonChangeKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PersonChangeKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_PersonChangeKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    PERSON_CHANGE_KIND_UNSPECIFIED: _PersonChangeKind.ValueType  # 0
+    """Not given."""
+    PERSON_CHANGE_KIND_CREATED: _PersonChangeKind.ValueType  # 1
+    """The entry was made."""
+    PERSON_CHANGE_KIND_UPDATED: _PersonChangeKind.ValueType  # 2
+    """Demographics, identifiers or standing changed."""
+    PERSON_CHANGE_KIND_LINKED: _PersonChangeKind.ValueType  # 3
+    """The entry now answers with another one."""
+    PERSON_CHANGE_KIND_UNLINKED: _PersonChangeKind.ValueType  # 4
+    """The entry stands for itself again."""
+    PERSON_CHANGE_KIND_IDENTIFIED: _PersonChangeKind.ValueType  # 5
+    """The entry was provisional and is confirmed now."""
+    PERSON_CHANGE_KIND_ERASED: _PersonChangeKind.ValueType  # 6
+    """The entry was erased."""
+    PERSON_CHANGE_KIND_SOURCE_MOVED: _PersonChangeKind.ValueType  # 7
+    """A source record, and its documents with it, was moved to another entry by a steward."""
+
+class PersonChangeKind(_PersonChangeKind, metaclass=_PersonChangeKindEnumTypeWrapper):
+    """PersonChangeKind says what happened to an entry."""
+
+PERSON_CHANGE_KIND_UNSPECIFIED: PersonChangeKind.ValueType  # 0
+"""Not given."""
+PERSON_CHANGE_KIND_CREATED: PersonChangeKind.ValueType  # 1
+"""The entry was made."""
+PERSON_CHANGE_KIND_UPDATED: PersonChangeKind.ValueType  # 2
+"""Demographics, identifiers or standing changed."""
+PERSON_CHANGE_KIND_LINKED: PersonChangeKind.ValueType  # 3
+"""The entry now answers with another one."""
+PERSON_CHANGE_KIND_UNLINKED: PersonChangeKind.ValueType  # 4
+"""The entry stands for itself again."""
+PERSON_CHANGE_KIND_IDENTIFIED: PersonChangeKind.ValueType  # 5
+"""The entry was provisional and is confirmed now."""
+PERSON_CHANGE_KIND_ERASED: PersonChangeKind.ValueType  # 6
+"""The entry was erased."""
+PERSON_CHANGE_KIND_SOURCE_MOVED: PersonChangeKind.ValueType  # 7
+"""A source record, and its documents with it, was moved to another entry by a steward."""
+
 @typing.final
 class FieldEvidence(message.Message):
     """FieldEvidence is the comparison of one field; it never repeats the stored value."""
@@ -88,19 +199,25 @@ class FieldEvidence(message.Message):
 
     FIELD_FIELD_NUMBER: builtins.int
     AGREEMENT_FIELD_NUMBER: builtins.int
+    BITS_FIELD_NUMBER: builtins.int
     field: builtins.str
     """Field of the query, such as `demographics.birth_date` or `identifiers[0]`."""
     agreement: FieldAgreement.ValueType
     """How it compares."""
+    bits: builtins.float
+    """What it adds to the score, in bits (log2 of the likelihood ratio), rounded to tenths; negative speaks against. 0 where the identifier
+    alone was cross-checked.
+    """
     def __init__(
         self,
         *,
         field: builtins.str = ...,
         agreement: FieldAgreement.ValueType = ...,
+        bits: builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agreement", b"agreement", "field", b"field"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agreement", b"agreement", "bits", b"bits", "field", b"field"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -112,9 +229,15 @@ class PersonQuery(message.Message):
 
     IDENTIFIERS_FIELD_NUMBER: builtins.int
     DEMOGRAPHICS_FIELD_NUMBER: builtins.int
+    CONTEXT_FIELD_NUMBER: builtins.int
+    ESTIMATED_AGE_FIELD_NUMBER: builtins.int
+    context: QueryContext.ValueType
+    """Situation of the query."""
+    estimated_age: builtins.int
+    """Estimated age in years, 0 to 130, where no birth date is known."""
     @builtins.property
     def identifiers(self) -> containers.RepeatedCompositeFieldContainer[identifier_pb2.Identifier]:
-        """Identifiers, at most 8; at least one."""
+        """Identifiers, at most 8; none means a search by demographics alone."""
 
     @builtins.property
     def demographics(self) -> person_pb2.Demographics:
@@ -125,12 +248,16 @@ class PersonQuery(message.Message):
         *,
         identifiers: abc.Iterable[identifier_pb2.Identifier] | None = ...,
         demographics: person_pb2.Demographics | None = ...,
+        context: QueryContext.ValueType = ...,
+        estimated_age: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["demographics", b"demographics"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age", "demographics", b"demographics", "estimated_age", b"estimated_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["demographics", b"demographics", "identifiers", b"identifiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age", "context", b"context", "demographics", b"demographics", "estimated_age", b"estimated_age", "identifiers", b"identifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__estimated_age: _TypeAlias = typing.Literal["estimated_age"]  # noqa: Y015
+    _WhichOneofArgType__estimated_age: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__estimated_age) -> _WhichOneofReturnType__estimated_age | None: ...
 
 @typing.final
 class ResolvePersonsRequest(message.Message):
@@ -165,10 +292,20 @@ class PersonResolution(message.Message):
     EVIDENCE_FIELD_NUMBER: builtins.int
     ASK_NEXT_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    INCOMPLETE_FIELD_NUMBER: builtins.int
+    SUPERSEDED_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
     outcome: ResolutionOutcome.ValueType
     """The outcome."""
     person: builtins.str
     """`persons/{uuid}` on MATCH, empty otherwise."""
+    score: builtins.float
+    """Log2 of the posterior odds that the best candidate is the person, where demographics were searched."""
+    incomplete: builtins.bool
+    """True when part of the search was left out for its size, so that NONE or REVIEW may be for want of looking."""
+    model_version: builtins.str
+    """Model and normaliser that decided, such as `fs-2026-11+names-2`; empty where identifiers alone decided."""
     @builtins.property
     def evidence(self) -> containers.RepeatedCompositeFieldContainer[FieldEvidence]:
         """Evidence per compared field."""
@@ -181,6 +318,10 @@ class PersonResolution(message.Message):
     def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Warnings on identifiers that are malformed or implausible, by field; never the value."""
 
+    @builtins.property
+    def superseded(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Entries that answer with `person`, `persons/{uuid}`, where the one found redirects to it."""
+
     def __init__(
         self,
         *,
@@ -189,10 +330,140 @@ class PersonResolution(message.Message):
         evidence: abc.Iterable[FieldEvidence] | None = ...,
         ask_next: abc.Iterable[builtins.str] | None = ...,
         warnings: abc.Iterable[builtins.str] | None = ...,
+        score: builtins.float | None = ...,
+        incomplete: builtins.bool = ...,
+        superseded: abc.Iterable[builtins.str] | None = ...,
+        model_version: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_score", b"_score", "score", b"score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_score", b"_score", "ask_next", b"ask_next", "evidence", b"evidence", "incomplete", b"incomplete", "model_version", b"model_version", "outcome", b"outcome", "person", b"person", "score", b"score", "superseded", b"superseded", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+
+@typing.final
+class MatchPersonsRequest(message.Message):
+    """MatchPersonsRequest holds up to 20 queries."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    QUERIES_FIELD_NUMBER: builtins.int
+    MAX_CANDIDATES_FIELD_NUMBER: builtins.int
+    max_candidates: builtins.int
+    """At most this many candidates per query, 1 to 10; 0 means 5."""
+    @builtins.property
+    def queries(self) -> containers.RepeatedCompositeFieldContainer[PersonQuery]:
+        """The queries, 1 to 20."""
+
+    def __init__(
+        self,
+        *,
+        queries: abc.Iterable[PersonQuery] | None = ...,
+        max_candidates: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["ask_next", b"ask_next", "evidence", b"evidence", "outcome", b"outcome", "person", b"person", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["max_candidates", b"max_candidates", "queries", b"queries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class MatchCandidate(message.Message):
+    """MatchCandidate is somebody who may be the person."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    GRADE_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    EVIDENCE_FIELD_NUMBER: builtins.int
+    person: builtins.str
+    """`persons/{uuid}`, redirects followed."""
+    grade: ResolutionOutcome.ValueType
+    """MATCH when it would be used at once, REVIEW when a person must look."""
+    score: builtins.float
+    """Log2 of the posterior odds."""
+    @builtins.property
+    def evidence(self) -> containers.RepeatedCompositeFieldContainer[FieldEvidence]:
+        """Evidence per compared field."""
+
+    def __init__(
+        self,
+        *,
+        person: builtins.str = ...,
+        grade: ResolutionOutcome.ValueType = ...,
+        score: builtins.float = ...,
+        evidence: abc.Iterable[FieldEvidence] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["evidence", b"evidence", "grade", b"grade", "person", b"person", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class MatchedQuery(message.Message):
+    """MatchedQuery is the answer to one query."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CANDIDATES_FIELD_NUMBER: builtins.int
+    ASK_NEXT_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
+    INCOMPLETE_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    incomplete: builtins.bool
+    """True when part of the search was left out for its size."""
+    model_version: builtins.str
+    """Model and normaliser that decided."""
+    @builtins.property
+    def candidates(self) -> containers.RepeatedCompositeFieldContainer[MatchCandidate]:
+        """Candidates, best first."""
+
+    @builtins.property
+    def ask_next(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What to ask for next, most useful first: what would tell the candidates apart."""
+
+    @builtins.property
+    def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Warnings on identifiers, by field."""
+
+    def __init__(
+        self,
+        *,
+        candidates: abc.Iterable[MatchCandidate] | None = ...,
+        ask_next: abc.Iterable[builtins.str] | None = ...,
+        warnings: abc.Iterable[builtins.str] | None = ...,
+        incomplete: builtins.bool = ...,
+        model_version: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ask_next", b"ask_next", "candidates", b"candidates", "incomplete", b"incomplete", "model_version", b"model_version", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class MatchPersonsResponse(message.Message):
+    """MatchPersonsResponse answers in the order of the queries."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def answers(self) -> containers.RepeatedCompositeFieldContainer[MatchedQuery]:
+        """One answer per query."""
+
+    def __init__(
+        self,
+        *,
+        answers: abc.Iterable[MatchedQuery] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answers", b"answers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,6 +563,9 @@ class RegisterProvisionalPersonRequest(message.Message):
     ESTIMATED_AGE_FIELD_NUMBER: builtins.int
     CLAIMED_FIELD_NUMBER: builtins.int
     LOCAL_MRN_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    ALIAS_FIELD_NUMBER: builtins.int
+    ARRIVAL_TIME_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """UUID that makes a retry return the first answer (AIP-155)."""
     temporary_identifier: builtins.str
@@ -302,9 +576,17 @@ class RegisterProvisionalPersonRequest(message.Message):
     """Estimated age in years, 0 to 130; absent when not even an estimate is possible."""
     local_mrn: builtins.str
     """Patient number at the facility, where there is one."""
+    kind: person_pb2.ProvisionalKind.ValueType
+    """UNIDENTIFIED (the default) or EMERGENCY."""
+    alias: builtins.str
+    """Two-word alias already on the wristband, issued offline with the identifier; empty to have one issued."""
     @builtins.property
     def claimed(self) -> person_pb2.Demographics:
         """Whatever is claimed but not confirmed."""
+
+    @builtins.property
+    def arrival_time(self) -> timestamp_pb2.Timestamp:
+        """When the patient came, for the 48 hours; absent means now."""
 
     def __init__(
         self,
@@ -315,10 +597,13 @@ class RegisterProvisionalPersonRequest(message.Message):
         estimated_age: builtins.int | None = ...,
         claimed: person_pb2.Demographics | None = ...,
         local_mrn: builtins.str = ...,
+        kind: person_pb2.ProvisionalKind.ValueType = ...,
+        alias: builtins.str = ...,
+        arrival_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age", "claimed", b"claimed", "estimated_age", b"estimated_age"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age", "arrival_time", b"arrival_time", "claimed", b"claimed", "estimated_age", b"estimated_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age", "claimed", b"claimed", "estimated_age", b"estimated_age", "local_mrn", b"local_mrn", "request_id", b"request_id", "sex", b"sex", "temporary_identifier", b"temporary_identifier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age", "alias", b"alias", "arrival_time", b"arrival_time", "claimed", b"claimed", "estimated_age", b"estimated_age", "kind", b"kind", "local_mrn", b"local_mrn", "request_id", b"request_id", "sex", b"sex", "temporary_identifier", b"temporary_identifier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__estimated_age: _TypeAlias = typing.Literal["estimated_age"]  # noqa: Y015
     _WhichOneofArgType__estimated_age: _TypeAlias = typing.Literal["_estimated_age", b"_estimated_age"]  # noqa: Y015
@@ -347,6 +632,490 @@ class RegisterProvisionalPersonResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["person", b"person", "temporary_identifier", b"temporary_identifier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RegisterNewbornRequest(message.Message):
+    """RegisterNewbornRequest describes a newborn."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MOTHER_FIELD_NUMBER: builtins.int
+    BIRTH_TIME_FIELD_NUMBER: builtins.int
+    BIRTH_ORDER_FIELD_NUMBER: builtins.int
+    SEX_FIELD_NUMBER: builtins.int
+    TEMPORARY_IDENTIFIER_FIELD_NUMBER: builtins.int
+    LOCAL_MRN_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    mother: builtins.str
+    """The mother's entry, `persons/{uuid}`; a provisional one will do. Empty when she is unknown (a foundling)."""
+    birth_order: builtins.int
+    """Order among the children of this birth, from 1; needed also for a single birth."""
+    sex: administrative_sex_pb2.AdministrativeSex.ValueType
+    """Sex as seen."""
+    temporary_identifier: builtins.str
+    """Temporary identifier already issued offline; empty to have one issued."""
+    local_mrn: builtins.str
+    """Patient number at the facility, where there is one."""
+    @builtins.property
+    def birth_time(self) -> timestamp_pb2.Timestamp:
+        """When the child was born."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        mother: builtins.str = ...,
+        birth_time: timestamp_pb2.Timestamp | None = ...,
+        birth_order: builtins.int = ...,
+        sex: administrative_sex_pb2.AdministrativeSex.ValueType = ...,
+        temporary_identifier: builtins.str = ...,
+        local_mrn: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["birth_time", b"birth_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["birth_order", b"birth_order", "birth_time", b"birth_time", "local_mrn", b"local_mrn", "mother", b"mother", "request_id", b"request_id", "sex", b"sex", "temporary_identifier", b"temporary_identifier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RegisterNewbornResponse(message.Message):
+    """RegisterNewbornResponse returns the newborn."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    TEMPORARY_IDENTIFIER_FIELD_NUMBER: builtins.int
+    temporary_identifier: builtins.str
+    """The temporary identifier in its printed form."""
+    @builtins.property
+    def person(self) -> person_pb2.Person:
+        """The person, state PROVISIONAL, kind NEWBORN."""
+
+    def __init__(
+        self,
+        *,
+        person: person_pb2.Person | None = ...,
+        temporary_identifier: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["person", b"person", "temporary_identifier", b"temporary_identifier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class IdentifyProvisionalPersonRequest(message.Message):
+    """IdentifyProvisionalPersonRequest names a provisional person and who it is."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    IDENTIFIERS_FIELD_NUMBER: builtins.int
+    DEMOGRAPHICS_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    EVIDENCE_FIELD_NUMBER: builtins.int
+    ASSURANCE_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    name: builtins.str
+    """The provisional person, `persons/{uuid}`."""
+    etag: builtins.str
+    """The etag last seen; a mismatch is ABORTED."""
+    person: builtins.str
+    """A candidate that MatchPersons returned, `persons/{uuid}`, where no identifier is to be had. Needs `demographics` that do not contradict."""
+    evidence: IdentificationEvidence.ValueType
+    """On what the identification rests."""
+    assurance: person_pb2.IdentifierAssurance.ValueType
+    """How the identifiers were read; REGISTRY is kept for the identity steward."""
+    @builtins.property
+    def identifiers(self) -> containers.RepeatedCompositeFieldContainer[identifier_pb2.Identifier]:
+        """National identifiers that were found; the person who holds them MUST agree with `demographics`."""
+
+    @builtins.property
+    def demographics(self) -> person_pb2.Demographics:
+        """Demographics that were found."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        name: builtins.str = ...,
+        etag: builtins.str = ...,
+        identifiers: abc.Iterable[identifier_pb2.Identifier] | None = ...,
+        demographics: person_pb2.Demographics | None = ...,
+        person: builtins.str = ...,
+        evidence: IdentificationEvidence.ValueType = ...,
+        assurance: person_pb2.IdentifierAssurance.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["demographics", b"demographics"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assurance", b"assurance", "demographics", b"demographics", "etag", b"etag", "evidence", b"evidence", "identifiers", b"identifiers", "name", b"name", "person", b"person", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class IdentifyProvisionalPersonResponse(message.Message):
+    """IdentifyProvisionalPersonResponse returns who it is."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    LINK_FIELD_NUMBER: builtins.int
+    REVIEW_TASK_FIELD_NUMBER: builtins.int
+    link: builtins.str
+    """The link that was made, `personLinks/{uuid}`; empty when the entry itself was confirmed."""
+    review_task: builtins.str
+    """The review task, `reviewTasks/{uuid}`, when a steward has to decide; the entry is as it was then."""
+    @builtins.property
+    def person(self) -> person_pb2.Person:
+        """The person that answers for the entry now."""
+
+    def __init__(
+        self,
+        *,
+        person: person_pb2.Person | None = ...,
+        link: builtins.str = ...,
+        review_task: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["link", b"link", "person", b"person", "review_task", b"review_task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListProvisionalPersonsRequest(message.Message):
+    """ListProvisionalPersonsRequest asks for a work list."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: builtins.int
+    MIN_AGE_HOURS_FIELD_NUMBER: builtins.int
+    NOTICE_DUE_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    organization: builtins.str
+    """Facility, `organizations/{code}`; a facility sees its own, a steward may leave it empty for all."""
+    min_age_hours: builtins.int
+    """Only those that have been waiting for at least this many hours: 24, 168 and 720 are the work lists."""
+    notice_due: builtins.bool
+    """Only those whose commune has to be told and was not (48 hours)."""
+    page_size: builtins.int
+    """At most this many, 1 to 500; 0 means 50."""
+    page_token: builtins.str
+    """Opaque token of the former page (AIP-158)."""
+    def __init__(
+        self,
+        *,
+        organization: builtins.str = ...,
+        min_age_hours: builtins.int = ...,
+        notice_due: builtins.bool = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["min_age_hours", b"min_age_hours", "notice_due", b"notice_due", "organization", b"organization", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ProvisionalPersonItem(message.Message):
+    """ProvisionalPersonItem is a line of the work list."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    ARRIVAL_TIME_FIELD_NUMBER: builtins.int
+    AGE_HOURS_FIELD_NUMBER: builtins.int
+    NOTICE_DEADLINE_FIELD_NUMBER: builtins.int
+    NOTICE_TIME_FIELD_NUMBER: builtins.int
+    age_hours: builtins.int
+    """Whole hours since then."""
+    @builtins.property
+    def person(self) -> person_pb2.Person:
+        """The person; demographics are left out."""
+
+    @builtins.property
+    def arrival_time(self) -> timestamp_pb2.Timestamp:
+        """When the patient came."""
+
+    @builtins.property
+    def notice_deadline(self) -> timestamp_pb2.Timestamp:
+        """Until when the commune has to be told (48 hours after arrival); absent for newborns with a known mother."""
+
+    @builtins.property
+    def notice_time(self) -> timestamp_pb2.Timestamp:
+        """When it was told; absent when it was not."""
+
+    def __init__(
+        self,
+        *,
+        person: person_pb2.Person | None = ...,
+        arrival_time: timestamp_pb2.Timestamp | None = ...,
+        age_hours: builtins.int = ...,
+        notice_deadline: timestamp_pb2.Timestamp | None = ...,
+        notice_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["arrival_time", b"arrival_time", "notice_deadline", b"notice_deadline", "notice_time", b"notice_time", "person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["age_hours", b"age_hours", "arrival_time", b"arrival_time", "notice_deadline", b"notice_deadline", "notice_time", b"notice_time", "person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListProvisionalPersonsResponse(message.Message):
+    """ListProvisionalPersonsResponse is a page."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Token of the next page; empty at the end."""
+    @builtins.property
+    def items(self) -> containers.RepeatedCompositeFieldContainer[ProvisionalPersonItem]:
+        """The lines, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        items: abc.Iterable[ProvisionalPersonItem] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RecordAuthorityNoticeRequest(message.Message):
+    """RecordAuthorityNoticeRequest notes a notice."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    NOTICE_TIME_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    name: builtins.str
+    """The provisional person, `persons/{uuid}`."""
+    @builtins.property
+    def notice_time(self) -> timestamp_pb2.Timestamp:
+        """When the authority was told; absent means now."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        name: builtins.str = ...,
+        notice_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["notice_time", b"notice_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "notice_time", b"notice_time", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RecordAuthorityNoticeResponse(message.Message):
+    """RecordAuthorityNoticeResponse returns the line of the work list."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def item(self) -> ProvisionalPersonItem:
+        """The line."""
+
+    def __init__(
+        self,
+        *,
+        item: ProvisionalPersonItem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdatePersonRequest(message.Message):
+    """UpdatePersonRequest adds to a person. Fields left out stay."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    ADD_IDENTIFIERS_FIELD_NUMBER: builtins.int
+    END_IDENTIFIERS_FIELD_NUMBER: builtins.int
+    ASSURANCE_FIELD_NUMBER: builtins.int
+    DEATH_DATE_FIELD_NUMBER: builtins.int
+    PROTECTED_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    assurance: person_pb2.IdentifierAssurance.ValueType
+    """How the values became known; REGISTRY is kept for the identity steward."""
+    protected: builtins.bool
+    """Whether the person is protected; steward only."""
+    @builtins.property
+    def person(self) -> person_pb2.Person:
+        """The person: `name`, and of `demographics` the values that are newer; `etag` of the entry last seen, a mismatch is ABORTED."""
+
+    @builtins.property
+    def add_identifiers(self) -> containers.RepeatedCompositeFieldContainer[identifier_pb2.Identifier]:
+        """Identifiers to add. A second number of a type of which one is held at a time ends the former, which stays findable."""
+
+    @builtins.property
+    def end_identifiers(self) -> containers.RepeatedCompositeFieldContainer[identifier_pb2.Identifier]:
+        """Identifiers that are the person's no longer."""
+
+    @builtins.property
+    def death_date(self) -> date_pb2.Date:
+        """Day of death; steward only."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        person: person_pb2.Person | None = ...,
+        add_identifiers: abc.Iterable[identifier_pb2.Identifier] | None = ...,
+        end_identifiers: abc.Iterable[identifier_pb2.Identifier] | None = ...,
+        assurance: person_pb2.IdentifierAssurance.ValueType = ...,
+        death_date: date_pb2.Date | None = ...,
+        protected: builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_protected", b"_protected", "death_date", b"death_date", "person", b"person", "protected", b"protected"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_protected", b"_protected", "add_identifiers", b"add_identifiers", "assurance", b"assurance", "death_date", b"death_date", "end_identifiers", b"end_identifiers", "person", b"person", "protected", b"protected", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__protected: _TypeAlias = typing.Literal["protected"]  # noqa: Y015
+    _WhichOneofArgType__protected: _TypeAlias = typing.Literal["_protected", b"_protected"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__protected) -> _WhichOneofReturnType__protected | None: ...
+
+@typing.final
+class UpdatePersonResponse(message.Message):
+    """UpdatePersonResponse returns the person."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def person(self) -> person_pb2.Person:
+        """The person as it is now."""
+
+    def __init__(
+        self,
+        *,
+        person: person_pb2.Person | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PersonChange(message.Message):
+    """PersonChange is one change; it holds no personal data."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    CURRENT_PERSON_FIELD_NUMBER: builtins.int
+    CURRENT_STATE_FIELD_NUMBER: builtins.int
+    CHANGE_TIME_FIELD_NUMBER: builtins.int
+    SOURCE_RECORD_FIELD_NUMBER: builtins.int
+    FORMER_PERSON_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """UUID of the change; receivers deduplicate on it."""
+    person: builtins.str
+    """The entry, `persons/{uuid}`."""
+    kind: PersonChangeKind.ValueType
+    """What happened."""
+    current_person: builtins.str
+    """The entry that answers for it after the change, `persons/{uuid}`: itself when it is not linked."""
+    current_state: person_pb2.PersonState.ValueType
+    """State of `current_person` after the change: documents of an entry are held while it is PROVISIONAL."""
+    source_record: builtins.str
+    """For SOURCE_MOVED: facility code and patient number's source record, `sourceRecords/{id}`, and the entry that it was under."""
+    former_person: builtins.str
+    """For SOURCE_MOVED: the entry that it was under, `persons/{uuid}`."""
+    @builtins.property
+    def change_time(self) -> timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        person: builtins.str = ...,
+        kind: PersonChangeKind.ValueType = ...,
+        current_person: builtins.str = ...,
+        current_state: person_pb2.PersonState.ValueType = ...,
+        change_time: timestamp_pb2.Timestamp | None = ...,
+        source_record: builtins.str = ...,
+        former_person: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["change_time", b"change_time", "current_person", b"current_person", "current_state", b"current_state", "former_person", b"former_person", "id", b"id", "kind", b"kind", "person", b"person", "source_record", b"source_record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WatchPersonsRequest(message.Message):
+    """WatchPersonsRequest starts a stream."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Cursor of the last answer that was worked through; empty means from the beginning that is kept."""
+    def __init__(
+        self,
+        *,
+        cursor: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WatchPersonsResponse(message.Message):
+    """WatchPersonsResponse is a batch of changes, or a heartbeat without any."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Where to go on; valid for at least 30 days."""
+    @builtins.property
+    def changes(self) -> containers.RepeatedCompositeFieldContainer[PersonChange]:
+        """The changes, at most 500."""
+
+    def __init__(
+        self,
+        *,
+        changes: abc.Iterable[PersonChange] | None = ...,
+        cursor: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["changes", b"changes", "cursor", b"cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,11 @@ class PersonServiceStub(object):
                 request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ResolvePersonsRequest.SerializeToString,
                 response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ResolvePersonsResponse.FromString,
                 _registered_method=True)
+        self.MatchPersons = channel.unary_unary(
+                '/lienthong.identity.v1.PersonService/MatchPersons',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.MatchPersonsRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.MatchPersonsResponse.FromString,
+                _registered_method=True)
         self.RegisterPerson = channel.unary_unary(
                 '/lienthong.identity.v1.PersonService/RegisterPerson',
                 request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterPersonRequest.SerializeToString,
@@ -49,6 +54,36 @@ class PersonServiceStub(object):
                 '/lienthong.identity.v1.PersonService/RegisterProvisionalPerson',
                 request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterProvisionalPersonRequest.SerializeToString,
                 response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterProvisionalPersonResponse.FromString,
+                _registered_method=True)
+        self.RegisterNewborn = channel.unary_unary(
+                '/lienthong.identity.v1.PersonService/RegisterNewborn',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterNewbornRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterNewbornResponse.FromString,
+                _registered_method=True)
+        self.IdentifyProvisionalPerson = channel.unary_unary(
+                '/lienthong.identity.v1.PersonService/IdentifyProvisionalPerson',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.IdentifyProvisionalPersonRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.IdentifyProvisionalPersonResponse.FromString,
+                _registered_method=True)
+        self.ListProvisionalPersons = channel.unary_unary(
+                '/lienthong.identity.v1.PersonService/ListProvisionalPersons',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ListProvisionalPersonsRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ListProvisionalPersonsResponse.FromString,
+                _registered_method=True)
+        self.RecordAuthorityNotice = channel.unary_unary(
+                '/lienthong.identity.v1.PersonService/RecordAuthorityNotice',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RecordAuthorityNoticeRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RecordAuthorityNoticeResponse.FromString,
+                _registered_method=True)
+        self.UpdatePerson = channel.unary_unary(
+                '/lienthong.identity.v1.PersonService/UpdatePerson',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.UpdatePersonRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.UpdatePersonResponse.FromString,
+                _registered_method=True)
+        self.WatchPersons = channel.unary_stream(
+                '/lienthong.identity.v1.PersonService/WatchPersons',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.WatchPersonsRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.WatchPersonsResponse.FromString,
                 _registered_method=True)
         self.GetPerson = channel.unary_unary(
                 '/lienthong.identity.v1.PersonService/GetPerson',
@@ -62,7 +97,16 @@ class PersonServiceServicer(object):
     """
 
     def ResolvePersons(self, request, context):
-        """Resolves a batch of queries by exact identifier, each cross-checked against the demographics given. Never creates a person.
+        """Resolves a batch of queries: by identifier, cross-checked against the demographics given, else by demographics alone (Fellegi-Sunter score
+        over keyed blocks). Never creates a person. An emergency query never answers MATCH by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MatchPersons(self, request, context):
+        """Returns graded candidates for each query, with the evidence per field and nothing of what is stored. Protected persons appear by exact
+        identifier only. Every call is counted per facility: it is the one way to look for somebody.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,6 +127,52 @@ class PersonServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RegisterNewborn(self, request, context):
+        """Registers a newborn at once, by mother and order of birth; never equal to the mother. A number that comes later is added by
+        IdentifyProvisionalPerson to the same entry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IdentifyProvisionalPerson(self, request, context):
+        """Identifies a provisional person: by national identifiers that are nobody's yet, which makes the entry itself confirmed, or by a person
+        of the index, which links the entry to that person with the evidence given, reversibly. Documents that were held follow at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProvisionalPersons(self, request, context):
+        """Lists provisional persons that are not identified yet, oldest first: the work list of a facility, or of all for a steward.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordAuthorityNotice(self, request, context):
+        """Notes that the authority of the commune was told of an unidentified patient (Law 15/2023 art. 72, 73: after 48 hours).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePerson(self, request, context):
+        """Adds what has become known of a person: newer demographics, a further identifier, the end of one, death, protection. What was known
+        before stays in the history.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchPersons(self, request, context):
+        """Streams changes of the index from a cursor on: what records, consent and referrals follow. At least once, in order per person, with
+        heartbeats. Internal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPerson(self, request, context):
         """Returns one person. A citizen reads only their own entry, a facility only provisional persons that it registered.
         """
@@ -98,6 +188,11 @@ def add_PersonServiceServicer_to_server(servicer, server):
                     request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ResolvePersonsRequest.FromString,
                     response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ResolvePersonsResponse.SerializeToString,
             ),
+            'MatchPersons': grpc.unary_unary_rpc_method_handler(
+                    servicer.MatchPersons,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.MatchPersonsRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.MatchPersonsResponse.SerializeToString,
+            ),
             'RegisterPerson': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterPerson,
                     request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterPersonRequest.FromString,
@@ -107,6 +202,36 @@ def add_PersonServiceServicer_to_server(servicer, server):
                     servicer.RegisterProvisionalPerson,
                     request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterProvisionalPersonRequest.FromString,
                     response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterProvisionalPersonResponse.SerializeToString,
+            ),
+            'RegisterNewborn': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterNewborn,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterNewbornRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterNewbornResponse.SerializeToString,
+            ),
+            'IdentifyProvisionalPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.IdentifyProvisionalPerson,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.IdentifyProvisionalPersonRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.IdentifyProvisionalPersonResponse.SerializeToString,
+            ),
+            'ListProvisionalPersons': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProvisionalPersons,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ListProvisionalPersonsRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.ListProvisionalPersonsResponse.SerializeToString,
+            ),
+            'RecordAuthorityNotice': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordAuthorityNotice,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RecordAuthorityNoticeRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.RecordAuthorityNoticeResponse.SerializeToString,
+            ),
+            'UpdatePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePerson,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.UpdatePersonRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.UpdatePersonResponse.SerializeToString,
+            ),
+            'WatchPersons': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPersons,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.WatchPersonsRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_person__service__pb2.WatchPersonsResponse.SerializeToString,
             ),
             'GetPerson': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPerson,
@@ -142,6 +267,33 @@ class PersonService(object):
             '/lienthong.identity.v1.PersonService/ResolvePersons',
             lienthong_dot_identity_dot_v1_dot_person__service__pb2.ResolvePersonsRequest.SerializeToString,
             lienthong_dot_identity_dot_v1_dot_person__service__pb2.ResolvePersonsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MatchPersons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.PersonService/MatchPersons',
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.MatchPersonsRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.MatchPersonsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -196,6 +348,168 @@ class PersonService(object):
             '/lienthong.identity.v1.PersonService/RegisterProvisionalPerson',
             lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterProvisionalPersonRequest.SerializeToString,
             lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterProvisionalPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterNewborn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.PersonService/RegisterNewborn',
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterNewbornRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.RegisterNewbornResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IdentifyProvisionalPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.PersonService/IdentifyProvisionalPerson',
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.IdentifyProvisionalPersonRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.IdentifyProvisionalPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProvisionalPersons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.PersonService/ListProvisionalPersons',
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.ListProvisionalPersonsRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.ListProvisionalPersonsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordAuthorityNotice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.PersonService/RecordAuthorityNotice',
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.RecordAuthorityNoticeRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.RecordAuthorityNoticeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.PersonService/UpdatePerson',
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.UpdatePersonRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.UpdatePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPersons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/lienthong.identity.v1.PersonService/WatchPersons',
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.WatchPersonsRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_person__service__pb2.WatchPersonsResponse.FromString,
             options,
             channel_credentials,
             insecure,

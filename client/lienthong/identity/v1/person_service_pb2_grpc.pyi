@@ -17,13 +17,39 @@ class PersonServiceStub:
 
     def __init__(self, channel: aio.Channel) -> None: ...
     ResolvePersons: aio.UnaryUnaryMultiCallable[person_service_pb2.ResolvePersonsRequest, person_service_pb2.ResolvePersonsResponse]
-    """Resolves a batch of queries by exact identifier, each cross-checked against the demographics given. Never creates a person."""
+    """Resolves a batch of queries: by identifier, cross-checked against the demographics given, else by demographics alone (Fellegi-Sunter score
+    over keyed blocks). Never creates a person. An emergency query never answers MATCH by itself.
+    """
+    MatchPersons: aio.UnaryUnaryMultiCallable[person_service_pb2.MatchPersonsRequest, person_service_pb2.MatchPersonsResponse]
+    """Returns graded candidates for each query, with the evidence per field and nothing of what is stored. Protected persons appear by exact
+    identifier only. Every call is counted per facility: it is the one way to look for somebody.
+    """
     RegisterPerson: aio.UnaryUnaryMultiCallable[person_service_pb2.RegisterPersonRequest, person_service_pb2.RegisterPersonResponse]
     """Registers a person with at least one national identifier. An identifier that already names a person with agreeing demographics returns
     that person; with disagreeing demographics the call fails with IDENTIFIER_CONFLICT.
     """
     RegisterProvisionalPerson: aio.UnaryUnaryMultiCallable[person_service_pb2.RegisterProvisionalPersonRequest, person_service_pb2.RegisterProvisionalPersonResponse]
     """Registers a person whose identity is not confirmed and issues, or adopts, a temporary identifier (Law 15/2023 art. 2.10)."""
+    RegisterNewborn: aio.UnaryUnaryMultiCallable[person_service_pb2.RegisterNewbornRequest, person_service_pb2.RegisterNewbornResponse]
+    """Registers a newborn at once, by mother and order of birth; never equal to the mother. A number that comes later is added by
+    IdentifyProvisionalPerson to the same entry.
+    """
+    IdentifyProvisionalPerson: aio.UnaryUnaryMultiCallable[person_service_pb2.IdentifyProvisionalPersonRequest, person_service_pb2.IdentifyProvisionalPersonResponse]
+    """Identifies a provisional person: by national identifiers that are nobody's yet, which makes the entry itself confirmed, or by a person
+    of the index, which links the entry to that person with the evidence given, reversibly. Documents that were held follow at once.
+    """
+    ListProvisionalPersons: aio.UnaryUnaryMultiCallable[person_service_pb2.ListProvisionalPersonsRequest, person_service_pb2.ListProvisionalPersonsResponse]
+    """Lists provisional persons that are not identified yet, oldest first: the work list of a facility, or of all for a steward."""
+    RecordAuthorityNotice: aio.UnaryUnaryMultiCallable[person_service_pb2.RecordAuthorityNoticeRequest, person_service_pb2.RecordAuthorityNoticeResponse]
+    """Notes that the authority of the commune was told of an unidentified patient (Law 15/2023 art. 72, 73: after 48 hours)."""
+    UpdatePerson: aio.UnaryUnaryMultiCallable[person_service_pb2.UpdatePersonRequest, person_service_pb2.UpdatePersonResponse]
+    """Adds what has become known of a person: newer demographics, a further identifier, the end of one, death, protection. What was known
+    before stays in the history.
+    """
+    WatchPersons: aio.UnaryStreamMultiCallable[person_service_pb2.WatchPersonsRequest, person_service_pb2.WatchPersonsResponse]
+    """Streams changes of the index from a cursor on: what records, consent and referrals follow. At least once, in order per person, with
+    heartbeats. Internal.
+    """
     GetPerson: aio.UnaryUnaryMultiCallable[person_service_pb2.GetPersonRequest, person_service_pb2.GetPersonResponse]
     """Returns one person. A citizen reads only their own entry, a facility only provisional persons that it registered."""
 
@@ -36,7 +62,19 @@ class PersonServiceServicer(metaclass=abc_1.ABCMeta):
         request: person_service_pb2.ResolvePersonsRequest,
         context: aio.ServicerContext[person_service_pb2.ResolvePersonsRequest, abc.Awaitable[person_service_pb2.ResolvePersonsResponse]],
     ) -> abc.Awaitable[person_service_pb2.ResolvePersonsResponse]:
-        """Resolves a batch of queries by exact identifier, each cross-checked against the demographics given. Never creates a person."""
+        """Resolves a batch of queries: by identifier, cross-checked against the demographics given, else by demographics alone (Fellegi-Sunter score
+        over keyed blocks). Never creates a person. An emergency query never answers MATCH by itself.
+        """
+
+    @abc_1.abstractmethod
+    def MatchPersons(
+        self,
+        request: person_service_pb2.MatchPersonsRequest,
+        context: aio.ServicerContext[person_service_pb2.MatchPersonsRequest, abc.Awaitable[person_service_pb2.MatchPersonsResponse]],
+    ) -> abc.Awaitable[person_service_pb2.MatchPersonsResponse]:
+        """Returns graded candidates for each query, with the evidence per field and nothing of what is stored. Protected persons appear by exact
+        identifier only. Every call is counted per facility: it is the one way to look for somebody.
+        """
 
     @abc_1.abstractmethod
     def RegisterPerson(
@@ -55,6 +93,62 @@ class PersonServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[person_service_pb2.RegisterProvisionalPersonRequest, abc.Awaitable[person_service_pb2.RegisterProvisionalPersonResponse]],
     ) -> abc.Awaitable[person_service_pb2.RegisterProvisionalPersonResponse]:
         """Registers a person whose identity is not confirmed and issues, or adopts, a temporary identifier (Law 15/2023 art. 2.10)."""
+
+    @abc_1.abstractmethod
+    def RegisterNewborn(
+        self,
+        request: person_service_pb2.RegisterNewbornRequest,
+        context: aio.ServicerContext[person_service_pb2.RegisterNewbornRequest, abc.Awaitable[person_service_pb2.RegisterNewbornResponse]],
+    ) -> abc.Awaitable[person_service_pb2.RegisterNewbornResponse]:
+        """Registers a newborn at once, by mother and order of birth; never equal to the mother. A number that comes later is added by
+        IdentifyProvisionalPerson to the same entry.
+        """
+
+    @abc_1.abstractmethod
+    def IdentifyProvisionalPerson(
+        self,
+        request: person_service_pb2.IdentifyProvisionalPersonRequest,
+        context: aio.ServicerContext[person_service_pb2.IdentifyProvisionalPersonRequest, abc.Awaitable[person_service_pb2.IdentifyProvisionalPersonResponse]],
+    ) -> abc.Awaitable[person_service_pb2.IdentifyProvisionalPersonResponse]:
+        """Identifies a provisional person: by national identifiers that are nobody's yet, which makes the entry itself confirmed, or by a person
+        of the index, which links the entry to that person with the evidence given, reversibly. Documents that were held follow at once.
+        """
+
+    @abc_1.abstractmethod
+    def ListProvisionalPersons(
+        self,
+        request: person_service_pb2.ListProvisionalPersonsRequest,
+        context: aio.ServicerContext[person_service_pb2.ListProvisionalPersonsRequest, abc.Awaitable[person_service_pb2.ListProvisionalPersonsResponse]],
+    ) -> abc.Awaitable[person_service_pb2.ListProvisionalPersonsResponse]:
+        """Lists provisional persons that are not identified yet, oldest first: the work list of a facility, or of all for a steward."""
+
+    @abc_1.abstractmethod
+    def RecordAuthorityNotice(
+        self,
+        request: person_service_pb2.RecordAuthorityNoticeRequest,
+        context: aio.ServicerContext[person_service_pb2.RecordAuthorityNoticeRequest, abc.Awaitable[person_service_pb2.RecordAuthorityNoticeResponse]],
+    ) -> abc.Awaitable[person_service_pb2.RecordAuthorityNoticeResponse]:
+        """Notes that the authority of the commune was told of an unidentified patient (Law 15/2023 art. 72, 73: after 48 hours)."""
+
+    @abc_1.abstractmethod
+    def UpdatePerson(
+        self,
+        request: person_service_pb2.UpdatePersonRequest,
+        context: aio.ServicerContext[person_service_pb2.UpdatePersonRequest, abc.Awaitable[person_service_pb2.UpdatePersonResponse]],
+    ) -> abc.Awaitable[person_service_pb2.UpdatePersonResponse]:
+        """Adds what has become known of a person: newer demographics, a further identifier, the end of one, death, protection. What was known
+        before stays in the history.
+        """
+
+    @abc_1.abstractmethod
+    def WatchPersons(
+        self,
+        request: person_service_pb2.WatchPersonsRequest,
+        context: aio.ServicerContext[person_service_pb2.WatchPersonsRequest, abc.AsyncIterator[person_service_pb2.WatchPersonsResponse]],
+    ) -> abc.AsyncIterator[person_service_pb2.WatchPersonsResponse]:
+        """Streams changes of the index from a cursor on: what records, consent and referrals follow. At least once, in order per person, with
+        heartbeats. Internal.
+        """
 
     @abc_1.abstractmethod
     def GetPerson(

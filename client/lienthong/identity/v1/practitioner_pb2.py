@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lienthong.type.v1 import human_name_pb2 as lienthong_dot_type_dot_v1_dot_human__name__pb2
+from lienthong.type.v1 import period_pb2 as lienthong_dot_type_dot_v1_dot_period__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lienthong/identity/v1/practitioner.proto\x12\x15lienthong.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/type/v1/human_name.proto\"\xd9\x01\n\x0cPractitioner\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07licence\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x36\n\nhuman_name\x18\x03 \x01(\x0b\x32\x1c.lienthong.type.v1.HumanNameB\x04\xe2\x41\x01\x02\x12\x1b\n\rorganizations\x18\x04 \x03(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04role\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lienthong/identity/v1/practitioner.proto\x12\x15lienthong.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/type/v1/human_name.proto\x1a\x1elienthong/type/v1/period.proto\"\xbb\x02\n\x0cPractitioner\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07licence\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x36\n\nhuman_name\x18\x03 \x01(\x0b\x32\x1c.lienthong.type.v1.HumanNameB\x04\xe2\x41\x01\x02\x12\x1b\n\rorganizations\x18\x04 \x03(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04role\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\x0elicence_period\x18\x07 \x01(\x0b\x32\x19.lienthong.type.v1.PeriodB\x04\xe2\x41\x01\x01\x12\x13\n\x05scope\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +47,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRACTITIONER'].fields_by_name['role']._serialized_options = b'\342A\001\002'
   _globals['_PRACTITIONER'].fields_by_name['create_time']._loaded_options = None
   _globals['_PRACTITIONER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
-  _globals['_PRACTITIONER']._serialized_start=170
-  _globals['_PRACTITIONER']._serialized_end=387
+  _globals['_PRACTITIONER'].fields_by_name['licence_period']._loaded_options = None
+  _globals['_PRACTITIONER'].fields_by_name['licence_period']._serialized_options = b'\342A\001\001'
+  _globals['_PRACTITIONER'].fields_by_name['scope']._loaded_options = None
+  _globals['_PRACTITIONER'].fields_by_name['scope']._serialized_options = b'\342A\001\001'
+  _globals['_PRACTITIONER'].fields_by_name['etag']._loaded_options = None
+  _globals['_PRACTITIONER'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_PRACTITIONER']._serialized_start=202
+  _globals['_PRACTITIONER']._serialized_end=517
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from lienthong.type.v1 import human_name_pb2 as human_name_pb2
+from lienthong.type.v1 import period_pb2 as period_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -32,12 +33,19 @@ class Practitioner(message.Message):
     ORGANIZATIONS_FIELD_NUMBER: builtins.int
     ROLE_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    LICENCE_PERIOD_FIELD_NUMBER: builtins.int
+    SCOPE_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `practitioners/{uuid}`."""
     licence: builtins.str
     """Practice licence (GPHN or CCHN), free-form text of 1 to 50 characters; unique."""
     role: builtins.str
     """Role code: `doctor`, `nurse`, `pharmacist`, `clerk`."""
+    scope: builtins.str
+    """Scope of practice as the licence names it, a code such as `INTERNAL_MEDICINE`; at most 64 characters."""
+    etag: builtins.str
+    """Changes with every change (AIP-154)."""
     @builtins.property
     def human_name(self) -> human_name_pb2.HumanName:
         """Name of the practitioner."""
@@ -50,6 +58,10 @@ class Practitioner(message.Message):
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was registered."""
 
+    @builtins.property
+    def licence_period(self) -> period_pb2.Period:
+        """Since when the licence holds, until when it did; an absent end means still."""
+
     def __init__(
         self,
         *,
@@ -59,9 +71,12 @@ class Practitioner(message.Message):
         organizations: abc.Iterable[builtins.str] | None = ...,
         role: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
+        licence_period: period_pb2.Period | None = ...,
+        scope: builtins.str = ...,
+        etag: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "human_name", b"human_name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "human_name", b"human_name", "licence_period", b"licence_period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "human_name", b"human_name", "licence", b"licence", "name", b"name", "organizations", b"organizations", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "etag", b"etag", "human_name", b"human_name", "licence", b"licence", "licence_period", b"licence_period", "name", b"name", "organizations", b"organizations", "role", b"role", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from lienthong.identity.v1 import practitioner_pb2 as lienthong_dot_identity_dot_v1_dot_practitioner__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/identity/v1/practitioner_service.proto\x12\x15lienthong.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a(lienthong/identity/v1/practitioner.proto\"v\n\x19\x43reatePractitionerRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0cpractitioner\x18\x02 \x01(\x0b\x32#.lienthong.identity.v1.PractitionerB\x04\xe2\x41\x01\x02\"W\n\x1a\x43reatePractitionerResponse\x12\x39\n\x0cpractitioner\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Practitioner\",\n\x16GetPractitionerRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x17GetPractitionerResponse\x12\x39\n\x0cpractitioner\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Practitioner\"i\n\x18ListPractitionersRequest\x12\x1a\n\x0corganization\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"p\n\x19ListPractitionersResponse\x12:\n\rpractitioners\x18\x01 \x03(\x0b\x32#.lienthong.identity.v1.Practitioner\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf9\x03\n\x13PractitionerService\x12\x97\x01\n\x12\x43reatePractitioner\x12\x30.lienthong.identity.v1.CreatePractitionerRequest\x1a\x31.lienthong.identity.v1.CreatePractitionerResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/practitioners:\x01*\x12\x94\x01\n\x0fGetPractitioner\x12-.lienthong.identity.v1.GetPractitionerRequest\x1a..lienthong.identity.v1.GetPractitionerResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=practitioners/*}\x12\xb0\x01\n\x11ListPractitioners\x12/.lienthong.identity.v1.ListPractitionersRequest\x1a\x30.lienthong.identity.v1.ListPractitionersResponse\"8\x82\xd3\xe4\x93\x02\x32\x12\x30/v1/{organization=organizations/*}/practitionersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/identity/v1/practitioner_service.proto\x12\x15lienthong.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a(lienthong/identity/v1/practitioner.proto\"v\n\x19\x43reatePractitionerRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0cpractitioner\x18\x02 \x01(\x0b\x32#.lienthong.identity.v1.PractitionerB\x04\xe2\x41\x01\x02\"W\n\x1a\x43reatePractitionerResponse\x12\x39\n\x0cpractitioner\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Practitioner\",\n\x16GetPractitionerRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x17GetPractitionerResponse\x12\x39\n\x0cpractitioner\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Practitioner\"i\n\x18ListPractitionersRequest\x12\x1a\n\x0corganization\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"p\n\x19ListPractitionersResponse\x12:\n\rpractitioners\x18\x01 \x03(\x0b\x32#.lienthong.identity.v1.Practitioner\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xad\x01\n\x19UpdatePractitionerRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0cpractitioner\x18\x02 \x01(\x0b\x32#.lienthong.identity.v1.PractitionerB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\"W\n\x1aUpdatePractitionerResponse\x12\x39\n\x0cpractitioner\x18\x01 \x01(\x0b\x32#.lienthong.identity.v1.Practitioner2\xa9\x05\n\x13PractitionerService\x12\x97\x01\n\x12\x43reatePractitioner\x12\x30.lienthong.identity.v1.CreatePractitionerRequest\x1a\x31.lienthong.identity.v1.CreatePractitionerResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/practitioners:\x01*\x12\x94\x01\n\x0fGetPractitioner\x12-.lienthong.identity.v1.GetPractitionerRequest\x1a..lienthong.identity.v1.GetPractitionerResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=practitioners/*}\x12\xad\x01\n\x12UpdatePractitioner\x12\x30.lienthong.identity.v1.UpdatePractitionerRequest\x1a\x31.lienthong.identity.v1.UpdatePractitionerResponse\"2\x82\xd3\xe4\x93\x02,2\'/v1/{practitioner.name=practitioners/*}:\x01*\x12\xb0\x01\n\x11ListPractitioners\x12/.lienthong.identity.v1.ListPractitionersRequest\x1a\x30.lienthong.identity.v1.ListPractitionersResponse\"8\x82\xd3\xe4\x93\x02\x32\x12\x30/v1/{organization=organizations/*}/practitionersb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,24 +47,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPRACTITIONERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTPRACTITIONERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPRACTITIONERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEPRACTITIONERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEPRACTITIONERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEPRACTITIONERREQUEST'].fields_by_name['practitioner']._loaded_options = None
+  _globals['_UPDATEPRACTITIONERREQUEST'].fields_by_name['practitioner']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEPRACTITIONERREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEPRACTITIONERREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002'
   _globals['_PRACTITIONERSERVICE'].methods_by_name['CreatePractitioner']._loaded_options = None
   _globals['_PRACTITIONERSERVICE'].methods_by_name['CreatePractitioner']._serialized_options = b'\202\323\344\223\002\026\"\021/v1/practitioners:\001*'
   _globals['_PRACTITIONERSERVICE'].methods_by_name['GetPractitioner']._loaded_options = None
   _globals['_PRACTITIONERSERVICE'].methods_by_name['GetPractitioner']._serialized_options = b'\202\323\344\223\002\034\022\032/v1/{name=practitioners/*}'
+  _globals['_PRACTITIONERSERVICE'].methods_by_name['UpdatePractitioner']._loaded_options = None
+  _globals['_PRACTITIONERSERVICE'].methods_by_name['UpdatePractitioner']._serialized_options = b'\202\323\344\223\002,2\'/v1/{practitioner.name=practitioners/*}:\001*'
   _globals['_PRACTITIONERSERVICE'].methods_by_name['ListPractitioners']._loaded_options = None
   _globals['_PRACTITIONERSERVICE'].methods_by_name['ListPractitioners']._serialized_options = b'\202\323\344\223\0022\0220/v1/{organization=organizations/*}/practitioners'
-  _globals['_CREATEPRACTITIONERREQUEST']._serialized_start=180
-  _globals['_CREATEPRACTITIONERREQUEST']._serialized_end=298
-  _globals['_CREATEPRACTITIONERRESPONSE']._serialized_start=300
-  _globals['_CREATEPRACTITIONERRESPONSE']._serialized_end=387
-  _globals['_GETPRACTITIONERREQUEST']._serialized_start=389
-  _globals['_GETPRACTITIONERREQUEST']._serialized_end=433
-  _globals['_GETPRACTITIONERRESPONSE']._serialized_start=435
-  _globals['_GETPRACTITIONERRESPONSE']._serialized_end=519
-  _globals['_LISTPRACTITIONERSREQUEST']._serialized_start=521
-  _globals['_LISTPRACTITIONERSREQUEST']._serialized_end=626
-  _globals['_LISTPRACTITIONERSRESPONSE']._serialized_start=628
-  _globals['_LISTPRACTITIONERSRESPONSE']._serialized_end=740
-  _globals['_PRACTITIONERSERVICE']._serialized_start=743
-  _globals['_PRACTITIONERSERVICE']._serialized_end=1248
+  _globals['_CREATEPRACTITIONERREQUEST']._serialized_start=214
+  _globals['_CREATEPRACTITIONERREQUEST']._serialized_end=332
+  _globals['_CREATEPRACTITIONERRESPONSE']._serialized_start=334
+  _globals['_CREATEPRACTITIONERRESPONSE']._serialized_end=421
+  _globals['_GETPRACTITIONERREQUEST']._serialized_start=423
+  _globals['_GETPRACTITIONERREQUEST']._serialized_end=467
+  _globals['_GETPRACTITIONERRESPONSE']._serialized_start=469
+  _globals['_GETPRACTITIONERRESPONSE']._serialized_end=553
+  _globals['_LISTPRACTITIONERSREQUEST']._serialized_start=555
+  _globals['_LISTPRACTITIONERSREQUEST']._serialized_end=660
+  _globals['_LISTPRACTITIONERSRESPONSE']._serialized_start=662
+  _globals['_LISTPRACTITIONERSRESPONSE']._serialized_end=774
+  _globals['_UPDATEPRACTITIONERREQUEST']._serialized_start=777
+  _globals['_UPDATEPRACTITIONERREQUEST']._serialized_end=950
+  _globals['_UPDATEPRACTITIONERRESPONSE']._serialized_start=952
+  _globals['_UPDATEPRACTITIONERRESPONSE']._serialized_end=1039
+  _globals['_PRACTITIONERSERVICE']._serialized_start=1042
+  _globals['_PRACTITIONERSERVICE']._serialized_end=1723
 # @@protoc_insertion_point(module_scope)

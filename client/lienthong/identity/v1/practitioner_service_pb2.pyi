@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import field_mask_pb2 as field_mask_pb2
 from google.protobuf import message as message
 from google.protobuf.internal import containers as containers
 from lienthong.identity.v1 import practitioner_pb2 as practitioner_pb2
@@ -160,5 +161,59 @@ class ListPractitionersResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "practitioners", b"practitioners"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdatePractitionerRequest(message.Message):
+    """UpdatePractitionerRequest holds what changes."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PRACTITIONER_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    @builtins.property
+    def practitioner(self) -> practitioner_pb2.Practitioner:
+        """The practitioner: `name`, `etag`, and what changes."""
+
+    @builtins.property
+    def update_mask(self) -> field_mask_pb2.FieldMask:
+        """Fields that change; a field named here and left empty is emptied."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        practitioner: practitioner_pb2.Practitioner | None = ...,
+        update_mask: field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["practitioner", b"practitioner", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["practitioner", b"practitioner", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdatePractitionerResponse(message.Message):
+    """UpdatePractitionerResponse returns the practitioner."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PRACTITIONER_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def practitioner(self) -> practitioner_pb2.Practitioner:
+        """The practitioner."""
+
+    def __init__(
+        self,
+        *,
+        practitioner: practitioner_pb2.Practitioner | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["practitioner", b"practitioner"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["practitioner", b"practitioner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -45,6 +45,11 @@ class PractitionerServiceStub(object):
                 request_serializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.GetPractitionerRequest.SerializeToString,
                 response_deserializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.GetPractitionerResponse.FromString,
                 _registered_method=True)
+        self.UpdatePractitioner = channel.unary_unary(
+                '/lienthong.identity.v1.PractitionerService/UpdatePractitioner',
+                request_serializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.UpdatePractitionerRequest.SerializeToString,
+                response_deserializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.UpdatePractitionerResponse.FromString,
+                _registered_method=True)
         self.ListPractitioners = channel.unary_unary(
                 '/lienthong.identity.v1.PractitionerService/ListPractitioners',
                 request_serializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.ListPractitionersRequest.SerializeToString,
@@ -70,6 +75,13 @@ class PractitionerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdatePractitioner(self, request, context):
+        """Changes a practitioner: facilities, scope, period of the licence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPractitioners(self, request, context):
         """Lists the practitioners of a facility; a facility sees its own.
         """
@@ -89,6 +101,11 @@ def add_PractitionerServiceServicer_to_server(servicer, server):
                     servicer.GetPractitioner,
                     request_deserializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.GetPractitionerRequest.FromString,
                     response_serializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.GetPractitionerResponse.SerializeToString,
+            ),
+            'UpdatePractitioner': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePractitioner,
+                    request_deserializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.UpdatePractitionerRequest.FromString,
+                    response_serializer=lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.UpdatePractitionerResponse.SerializeToString,
             ),
             'ListPractitioners': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPractitioners,
@@ -151,6 +168,33 @@ class PractitionerService(object):
             '/lienthong.identity.v1.PractitionerService/GetPractitioner',
             lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.GetPractitionerRequest.SerializeToString,
             lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.GetPractitionerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePractitioner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.identity.v1.PractitionerService/UpdatePractitioner',
+            lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.UpdatePractitionerRequest.SerializeToString,
+            lienthong_dot_identity_dot_v1_dot_practitioner__service__pb2.UpdatePractitionerResponse.FromString,
             options,
             channel_credentials,
             insecure,

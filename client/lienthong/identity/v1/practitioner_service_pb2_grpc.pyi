@@ -20,6 +20,8 @@ class PractitionerServiceStub:
     """Registers a practitioner. The same licence with equal content returns the first answer."""
     GetPractitioner: aio.UnaryUnaryMultiCallable[practitioner_service_pb2.GetPractitionerRequest, practitioner_service_pb2.GetPractitionerResponse]
     """Returns a practitioner."""
+    UpdatePractitioner: aio.UnaryUnaryMultiCallable[practitioner_service_pb2.UpdatePractitionerRequest, practitioner_service_pb2.UpdatePractitionerResponse]
+    """Changes a practitioner: facilities, scope, period of the licence."""
     ListPractitioners: aio.UnaryUnaryMultiCallable[practitioner_service_pb2.ListPractitionersRequest, practitioner_service_pb2.ListPractitionersResponse]
     """Lists the practitioners of a facility; a facility sees its own."""
 
@@ -41,6 +43,14 @@ class PractitionerServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[practitioner_service_pb2.GetPractitionerRequest, abc.Awaitable[practitioner_service_pb2.GetPractitionerResponse]],
     ) -> abc.Awaitable[practitioner_service_pb2.GetPractitionerResponse]:
         """Returns a practitioner."""
+
+    @abc_1.abstractmethod
+    def UpdatePractitioner(
+        self,
+        request: practitioner_service_pb2.UpdatePractitionerRequest,
+        context: aio.ServicerContext[practitioner_service_pb2.UpdatePractitionerRequest, abc.Awaitable[practitioner_service_pb2.UpdatePractitionerResponse]],
+    ) -> abc.Awaitable[practitioner_service_pb2.UpdatePractitionerResponse]:
+        """Changes a practitioner: facilities, scope, period of the licence."""
 
     @abc_1.abstractmethod
     def ListPractitioners(

@@ -22,17 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+lienthong/type/v1/administrative_area.proto\x12\x11lienthong.type.v1\"T\n\x12\x41\x64ministrativeArea\x12\x15\n\rprovince_code\x18\x01 \x01(\t\x12\'\n\x03\x65ra\x18\x02 \x01(\x0e\x32\x1a.lienthong.type.v1.AreaEra*Y\n\x07\x41reaEra\x12\x18\n\x14\x41REA_ERA_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41REA_ERA_PROVINCES_63\x10\x01\x12\x19\n\x15\x41REA_ERA_PROVINCES_34\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+lienthong/type/v1/administrative_area.proto\x12\x11lienthong.type.v1\x1a\x16google/type/date.proto\"\x8d\x01\n\x12\x41\x64ministrativeArea\x12\x15\n\rprovince_code\x18\x01 \x01(\t\x12\'\n\x03\x65ra\x18\x02 \x01(\x0e\x32\x1a.lienthong.type.v1.AreaEra\x12\x11\n\tward_code\x18\x03 \x01(\t\x12$\n\tward_date\x18\x04 \x01(\x0b\x32\x11.google.type.Date*Y\n\x07\x41reaEra\x12\x18\n\x14\x41REA_ERA_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41REA_ERA_PROVINCES_63\x10\x01\x12\x19\n\x15\x41REA_ERA_PROVINCES_34\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.type.v1.administrative_area_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AREAERA']._serialized_start=152
-  _globals['_AREAERA']._serialized_end=241
-  _globals['_ADMINISTRATIVEAREA']._serialized_start=66
-  _globals['_ADMINISTRATIVEAREA']._serialized_end=150
+  _globals['_AREAERA']._serialized_start=234
+  _globals['_AREAERA']._serialized_end=323
+  _globals['_ADMINISTRATIVEAREA']._serialized_start=91
+  _globals['_ADMINISTRATIVEAREA']._serialized_end=232
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from google.type import date_pb2 as date_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -50,18 +51,30 @@ class AdministrativeArea(message.Message):
 
     PROVINCE_CODE_FIELD_NUMBER: builtins.int
     ERA_FIELD_NUMBER: builtins.int
+    WARD_CODE_FIELD_NUMBER: builtins.int
+    WARD_DATE_FIELD_NUMBER: builtins.int
     province_code: builtins.str
     """Two digits."""
     era: AreaEra.ValueType
     """The list the code belongs to."""
+    ward_code: builtins.str
+    """Commune-level unit (ward, commune, special zone), 5 digits, in the list in force at `ward_date`; empty when unknown."""
+    @builtins.property
+    def ward_date(self) -> date_pb2.Date:
+        """A day on which the list that `ward_code` belongs to was in force: communes changed on 2025-07-01 and again on 2026-04-30 (237/NQ-UBTVQH16).
+        Absent means the day of the call.
+        """
+
     def __init__(
         self,
         *,
         province_code: builtins.str = ...,
         era: AreaEra.ValueType = ...,
+        ward_code: builtins.str = ...,
+        ward_date: date_pb2.Date | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["ward_date", b"ward_date"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["era", b"era", "province_code", b"province_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["era", b"era", "province_code", b"province_code", "ward_code", b"ward_code", "ward_date", b"ward_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
