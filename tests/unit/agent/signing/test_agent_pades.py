@@ -12,7 +12,7 @@ from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped] # the o
 from lienthong.agent.signing import DocumentUnsignable, Pkcs12Signer
 from lienthong.agent.signing.pades import LARGEST_PDF, sign_pdf
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.validation import validate_pdf_signature
+from pyhanko.sign.validation import SignatureCoverageLevel, validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from deploy.local.pki import Pki
@@ -58,7 +58,7 @@ def test_a_signed_file_holds_for_pyhanko(signer: Pkcs12Signer) -> None:
     status = validate_pdf_signature(
         embedded, ValidationContext(trust_roots=roots, allow_fetching=False, revocation_mode="soft-fail")
     )
-    assert (status.intact, status.valid, status.coverage.name) == (True, True, "ENTIRE_FILE")
+    assert (status.intact, status.valid, status.coverage) == (True, True, SignatureCoverageLevel.ENTIRE_FILE)
     assert embedded.sig_object["/SubFilter"] == "/ETSI.CAdES.detached"
     # The time stands in the dictionary; PAdES leaves no room for another one in the signature (EN 319 142-1 §6.3).
     assert "signing_time" not in {one["type"].native for one in embedded.signer_info["signed_attrs"]}
