@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
+
+# Before gRPC is loaded. Its handlers run in every child between fork and exec, and may hang there while channels are open; no test forks to
+# stay.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import grpc
 import psycopg

@@ -97,7 +97,7 @@ class SealedQueue:
             except OSError as error:
                 raise QueueBusy("another process adds to the queue or sends it") from error
             for leftover in self._folder.glob("*.part"):
-                leftover.unlink()
+                _overwrite(leftover)
             yield
 
     def add(self, message: submission_pb2.DocumentSubmission, at: datetime) -> bool:
@@ -127,9 +127,14 @@ class SealedQueue:
         paths = [entry for entry in self._folder.iterdir() if entry.suffix in (".item", ".refused")]
         found = []
         for path in paths:
-            # A document that another process sends meanwhile is not an error.
-            with contextlib.suppress(FileNotFoundError):
+            # A document that another process sends, and shreds, meanwhile is not an error.
+            try:
                 found.append(self._read(path))
+            except FileNotFoundError:
+                continue
+            except QueueDamaged:
+                if path.exists():
+                    raise
         return sorted(found, key=lambda item: (item.queued_at, item.path.name))
 
     def open(self, item: QueueItem) -> submission_pb2.DocumentSubmission:
@@ -233,8 +238,12 @@ def _durable(path: Path, content: bytes, *, replace: bool = True) -> None:
 
 
 def _shred(path: Path) -> None:
-    if not path.exists():
-        return
+    """Out of the queue in one step, so that a crash in the middle leaves a leftover and no damaged item."""
+    if path.exists():
+        _overwrite(path.rename(path.with_suffix(f".{secrets.token_hex(4)}.part")))
+
+
+def _overwrite(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(bytes(len(_MAGIC) + _SALT))
         file.flush()

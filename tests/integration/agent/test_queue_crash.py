@@ -179,3 +179,22 @@ async def test_sent_when_the_gateway_is_back(tmp_path: Path, monkeypatch: pytest
     assert [type(one) for one in found[:-1]] == [type(LienthongError.of_code("UNAVAILABLE", ""))] * 5
     assert (found[-1], queue.items()) == (Sent(accepted=3), [])
     assert pauses[:5] == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+
+async def test_death_in_the_middle_of_shredding_damages_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(fill, tmp_path, 3)
+    queue = SealedQueue(tmp_path)
+    first, *others = queue.items()
+
+    def dies(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", dies)
+        with pytest.raises(KeyboardInterrupt):
+            queue.shred(first)
+    assert [item.path for item in SealedQueue(tmp_path).items()] == [item.path for item in others]
+    with queue.locked():
+        assert {path.suffix for path in (tmp_path / "queue").iterdir()} == {".item", ""}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lienthong.agent.signing.signer import Signer
     from lienthong.agent.signing.timestamping import Stamp
 
-_INSIDE = ("xmldsig", "xades")
+_INSIDE = ("xmldsig", "xades", "pades")
 _BESIDE = {"cms": ".p7s", "xades-detached": ".xades", "jws": ".jws"}
 
 
@@ -31,17 +31,18 @@ class _Manner:
 
     def sign(self, source: Path, out: Path) -> None:
         """Writes the signed document, or the document and its signature, into `out`. Raises SigningError or OSError."""
+        from lienthong.agent.signing.pades import sign_pdf
         from lienthong.agent.signing.xades import sign_xades_envelope
         from lienthong.agent.signing.xmldsig import sign_envelope
 
         content = source.read_bytes()
         if self.form in _INSIDE:
-            plain = self.form == "xmldsig"
-            signed = (
-                sign_envelope(content, self.signer)
-                if plain
-                else sign_xades_envelope(content, self.signer, stamp=self.stamp)
-            )
+            if self.form == "xmldsig":
+                signed = sign_envelope(content, self.signer)
+            elif self.form == "xades":
+                signed = sign_xades_envelope(content, self.signer, stamp=self.stamp)
+            else:
+                signed = sign_pdf(content, self.signer, stamp=self.stamp)
             (out / source.name).write_bytes(signed)
             return
         name = f"{source.name}{'.' + self.part if self.part else ''}{_BESIDE[self.form]}"
@@ -72,7 +73,8 @@ class _Manner:
     "--format",
     "form",
     type=click.Choice([*_INSIDE, *_BESIDE]),
-    help="xmldsig and xades stand inside the document, the others beside it.  [default: xmldsig; cms with --part]",
+    help="xmldsig, xades and, for PDF files, pades stand inside the document, the others beside it.  [default: xmldsig, pades for a PDF file; "
+    "cms with --part]",
 )
 @click.option("--detached", is_flag=True, help="The same as --format cms.")
 @click.option("--timestamp", is_flag=True, help="With a time-stamp of the profile's authority (level T).")
@@ -107,17 +109,18 @@ def sign(
     batch: bool,
     batch_size: int,
 ) -> None:
-    """Signs SOURCE, an XML document or a folder of them. Signatures that lie beside a document already go along."""
+    """Signs SOURCE, an XML document, a PDF file, or a folder of documents of one kind. Signatures that lie beside a document already go along."""
     from lienthong.agent.signing import SigningError
 
-    form = form or ("cms" if detached or part else "xmldsig")
+    paths = _documents(source, form)
+    if not paths:
+        raise click.ClickException(f"{source}: no .xml or .pdf file")
+    pdf = paths[0].suffix.lower() == ".pdf"
+    form = form or ("cms" if detached or part else "pades" if pdf else "xmldsig")
     if part and form in _INSIDE:
         raise click.ClickException("--part needs a form that stands beside the document")
     if timestamp and (form in ("xmldsig", "jws") or batch):
-        raise click.ClickException("--timestamp needs the form xades, xades-detached or cms, and no batch")
-    paths = sorted(source.glob("*.xml")) if source.is_dir() else [source]
-    if not paths:
-        raise click.ClickException(f"{source}: no .xml file")
+        raise click.ClickException("--timestamp needs the form xades, xades-detached, pades or cms, and no batch")
     manner = _Manner(form, part, session.signer(role), session.stamp() if timestamp else None)
     out.mkdir(parents=True, exist_ok=True)
     failed = 0
@@ -134,6 +137,14 @@ def sign(
     click.echo(f"signed {len(paths) - failed} of {len(paths)} into {out}")
     if failed:
         raise SystemExit(1)
+
+
+def _documents(source: Path, form: str | None) -> list[Path]:
+    """The file, or those of the folder: its XML documents, or its PDF files where there are none or PAdES is wanted."""
+    if not source.is_dir():
+        return [source]
+    xml = [] if form == "pades" else sorted(source.glob("*.xml"))
+    return xml or sorted(source.glob("*.pdf"))
 
 
 def _in_batches(session: Session, paths: Sequence[Path], out: Path, size: int, signer: Signer) -> None:

@@ -44,10 +44,16 @@ _LAST_UTC_YEAR = 2049
 
 
 def sign_detached(
-    content: bytes, signer: Signer, *, signing_time: datetime | None = None, stamp: Stamp | None = None
+    content: bytes,
+    signer: Signer,
+    *,
+    signing_time: datetime | None = None,
+    stamp: Stamp | None = None,
+    claims_time: bool = True,
 ) -> bytes:
     """DER of a SignedData over `content`, which it does not hold. `signing_time` (aware) defaults to the clock; it is
-    what the signer claims. `stamp` gets the time-stamp over the signature value.
+    what the signer claims, unless `claims_time` says that the time stands elsewhere (PAdES). `stamp` gets the time-stamp
+    over the signature value.
 
     Raises SigningError.
     """
@@ -57,7 +63,8 @@ def sign_detached(
     except ValueError as error:
         raise KeystoreInvalid("the signer's certificate cannot be read") from error
     serial = _integer(certificate.serial_number)
-    attributes = _attributes(content, signer.certificate, issuer, serial, signing_time or datetime.now(UTC))
+    at = (signing_time or datetime.now(UTC)) if claims_time else None
+    attributes = _attributes(content, signer.certificate, issuer, serial, at)
     value = _value(signer.algorithm, signer.sign(_tlv(_SET, attributes)))
     unsigned = []
     if stamp is not None:
@@ -84,7 +91,7 @@ def sign_detached(
     return _tlv(_SEQUENCE, _SIGNED_DATA, _tlv(_CONTEXT_0, signed_data))
 
 
-def _attributes(content: bytes, certificate: bytes, issuer: bytes, serial: bytes, at: datetime) -> bytes:
+def _attributes(content: bytes, certificate: bytes, issuer: bytes, serial: bytes, at: datetime | None) -> bytes:
     """The signed attributes in DER order, without the tag of their set."""
     issuer_serial = _tlv(_SEQUENCE, _tlv(_SEQUENCE, _tlv(_CONTEXT_4, issuer)), serial)
     # ESSCertIDv2 leaves out the hash algorithm, whose default is SHA-256.
@@ -92,9 +99,10 @@ def _attributes(content: bytes, certificate: bytes, issuer: bytes, serial: bytes
     found = {
         _CONTENT_TYPE: _DATA,
         _MESSAGE_DIGEST: _tlv(_OCTETS, hashlib.sha256(content).digest()),
-        _SIGNING_TIME: _time(at),
         _SIGNING_CERTIFICATE_V2: _tlv(_SEQUENCE, _tlv(_SEQUENCE, identifier)),
     }
+    if at is not None:
+        found[_SIGNING_TIME] = _time(at)
     return b"".join(sorted(_tlv(_SEQUENCE, oid, _tlv(_SET, value)) for oid, value in found.items()))
 
 
