@@ -18,19 +18,32 @@ _RECORDS = tuple(
     (RECORDS, kind) for kind in (PrincipalKind.WORKLOAD, PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER)
 )
 _ROLES = tuple((role, kind) for role in (RECORDS, CONSENT, REFERRALS) for kind in PrincipalKind)
+# The feed of changes is followed in background jobs only.
+_FOLLOWERS = tuple((role, PrincipalKind.WORKLOAD) for role in (RECORDS, CONSENT, REFERRALS))
 _EVERYBODY = tuple((GATEWAY, kind) for kind in PrincipalKind if kind is not PrincipalKind.WORKLOAD)
 
 ACCESS: AccessTable = {
     _PERSON + "ResolvePersons": allow(*_FACILITY, *_RECORDS),
     _PERSON + "RegisterPerson": allow(*_FACILITY, _STEWARD),
     _PERSON + "RegisterProvisionalPerson": allow(*_FACILITY),
+    _PERSON + "MatchPersons": allow(*_FACILITY, _STEWARD),
+    _PERSON + "RegisterNewborn": allow(*_FACILITY),
+    _PERSON + "IdentifyProvisionalPerson": allow(*_FACILITY, _STEWARD),
+    _PERSON + "ListProvisionalPersons": allow(*_FACILITY, _STEWARD),
+    _PERSON + "RecordAuthorityNotice": allow(*_FACILITY),
+    _PERSON + "UpdatePerson": allow(*_FACILITY, _STEWARD),
+    _PERSON + "WatchPersons": allow(*_FOLLOWERS),
     _PERSON + "GetPerson": allow(*_FACILITY, _CITIZEN, _STEWARD),
     "lienthong.identity.v1.SourceRecordService/FileSourceRecords": allow(*_RECORDS),
     _ORGANIZATION + "CreateOrganization": allow(_ADMIN),
+    _ORGANIZATION + "UpdateOrganization": allow(_ADMIN),
+    _ORGANIZATION + "ImportOrganizations": allow(_ADMIN),
     _ORGANIZATION + "SuspendOrganization": allow(_ADMIN),
+    _ORGANIZATION + "ReinstateOrganization": allow(_ADMIN),
     _ORGANIZATION + "GetOrganization": allow(*_EVERYBODY, *_ROLES),
     _ORGANIZATION + "ListOrganizations": allow(*_EVERYBODY),
     _PRACTITIONER + "CreatePractitioner": allow(_ADMIN),
+    _PRACTITIONER + "UpdatePractitioner": allow(_ADMIN),
     _PRACTITIONER + "GetPractitioner": allow(*_FACILITY, _ADMIN),
     _PRACTITIONER + "ListPractitioners": allow(*_FACILITY, _ADMIN),
 }

@@ -14,7 +14,7 @@ from lienthong.identity.v1 import organization_pb2, person_pb2, source_record_se
 from lienthong.type.v1 import administrative_area_pb2, identifier_pb2
 
 from services.chassis.errors import InvalidArgument
-from services.identity import convert
+from services.identity.convert import organizations, persons, practitioners, scalars, source_records
 from services.identity.model import (
     Agreement,
     Area,
@@ -57,8 +57,8 @@ demographics = st.builds(
 
 @given(demographics)
 def test_demographics_survive_the_round_trip(value: Demographics) -> None:
-    message = convert.demographics_message(value) or person_pb2.Demographics()
-    assert convert.demographics_in(message, "demographics") == value
+    message = scalars.demographics_message(value) or person_pb2.Demographics()
+    assert scalars.demographics_in(message, "demographics") == value
 
 
 @pytest.mark.parametrize("level", list(CareLevel))
@@ -66,12 +66,12 @@ def test_demographics_survive_the_round_trip(value: Demographics) -> None:
 def test_organizations_survive_the_round_trip(level: CareLevel, parent: str | None) -> None:
     area = Area("01", Era.PROVINCES_63)
     value = Organization("01001", "Bệnh viện A", level, area, parent, OrganizationState.ACTIVE, NOW)
-    assert convert.organization_in(convert.organization_message(value)).same_content(value)
+    assert organizations.organization_in(organizations.organization_message(value)).same_content(value)
 
 
 def test_practitioners_survive_the_round_trip() -> None:
     value = Practitioner(ID, "000123/HCM-CCHN", "Trần Văn Bình", ("01001", "79002"), "doctor", NOW)
-    assert convert.practitioner_in(convert.practitioner_message(value)).same_content(value)
+    assert practitioners.practitioner_in(practitioners.practitioner_message(value)).same_content(value)
 
 
 def test_a_person_in_proto() -> None:
@@ -79,7 +79,7 @@ def test_a_person_in_proto() -> None:
     number = Identifier(IdentifierType.CITIZEN_ID, "001185012345")
     old = PersonIdentifier(number, key, Assurance.TYPED, NOW, NOW)
     held = PersonIdentifier(number, key, Assurance.CARD_CODE, NOW)
-    message = convert.person_message(Person(ID, PersonState.PROVISIONAL, Demographics(), (old, held), "01001", NOW, 3))
+    message = persons.person_message(Person(ID, PersonState.PROVISIONAL, Demographics(), (old, held), "01001", NOW, 3))
     assert (message.name, message.etag) == (f"persons/{ID}", '"3"')
     assert message.registering_organization == "organizations/01001"
     assert not message.HasField("demographics")
@@ -88,13 +88,13 @@ def test_a_person_in_proto() -> None:
 
 def test_answers_in_proto() -> None:
     evidence = (FieldEvidence("demographics.sex", Agreement.ABSENT),)
-    resolution = convert.resolution_message(Resolution(Outcome.REVIEW, None, evidence, ("demographics.sex",), ("W",)))
+    resolution = persons.resolution_message(Resolution(Outcome.REVIEW, None, evidence, ("demographics.sex",), ("W",)))
     assert (resolution.person, list(resolution.ask_next), list(resolution.warnings)) == (
         "",
         ["demographics.sex"],
         ["W"],
     )
-    filing = convert.filing_message(Filing(FilingOutcome.REVIEW, ID, ("W",)))
+    filing = source_records.filing_message(Filing(FilingOutcome.REVIEW, ID, ("W",)))
     assert (filing.outcome, filing.person) == (source_record_service_pb2.FILING_OUTCOME_REVIEW, f"persons/{ID}")
 
 
@@ -111,7 +111,7 @@ def test_a_source_record_is_taken_as_it_is() -> None:
             residence=administrative_area_pb2.AdministrativeArea(province_code="01"),
         ),
     )
-    record = convert.source_record_in(message)
+    record = source_records.source_record_in(message)
     assert record.faults == ("BIRTH_DATE_INVALID", "IDENTIFIER_TYPE_MISSING", "IDENTIFIERS_TOO_MANY")
     assert len(record.identifiers) == 7
     assert record.demographics == Demographics()
@@ -130,7 +130,7 @@ def test_a_source_record_is_taken_as_it_is() -> None:
 )
 def test_impossible_demographics_name_their_field(message: person_pb2.Demographics, field: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        convert.demographics_in(message, "d")
+        scalars.demographics_in(message, "d")
     assert [one.field for one in refused.value.violations] == [field]
 
 
@@ -139,16 +139,16 @@ def test_impossible_demographics_name_their_field(message: person_pb2.Demographi
 )
 def test_resource_names_have_one_spelling(name: str) -> None:
     with pytest.raises(InvalidArgument):
-        convert.resource_id(name, "persons", "name")
+        scalars.resource_id(name, "persons", "name")
 
 
 def test_small_refusals_name_their_field() -> None:
     for call, field in (
-        (lambda: convert.organization_code("organizations/0100", "name"), "name"),
-        (lambda: convert.request_uuid("1"), "request_id"),
-        (lambda: convert.identifiers_in([identifier_pb2.Identifier(value="1")], "identifiers"), "identifiers[0].type"),
-        (lambda: convert.count([1, 2], 1, "queries"), "queries"),
-        (lambda: convert.page_level(9), "care_level"),
+        (lambda: scalars.organization_code("organizations/0100", "name"), "name"),
+        (lambda: scalars.request_uuid("1"), "request_id"),
+        (lambda: scalars.identifiers_in([identifier_pb2.Identifier(value="1")], "identifiers"), "identifiers[0].type"),
+        (lambda: scalars.count([1, 2], 1, "queries"), "queries"),
+        (lambda: organizations.page_level(9), "care_level"),
     ):
         with pytest.raises(InvalidArgument) as refused:
             call()
@@ -159,4 +159,4 @@ def test_an_organization_without_level_is_refused() -> None:
     message: Message = organization_pb2.Organization(code="01001")
     assert isinstance(message, organization_pb2.Organization)
     with pytest.raises(InvalidArgument):
-        convert.organization_in(message)
+        organizations.organization_in(message)

@@ -1,0 +1,1 @@
+"""Proto to model and back for the identity role; nothing else knows both."""

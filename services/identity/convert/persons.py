@@ -1,0 +1,71 @@
+"""Persons and resolutions."""
+
+from __future__ import annotations
+
+from lienthong.identity.v1 import (
+    person_pb2,
+    person_service_pb2,
+)
+from lienthong.type.v1 import identifier_pb2
+
+from services.identity import model
+from services.identity.convert.scalars import (
+    ASSURANCE,
+    TYPE,
+    demographics_in,
+    demographics_message,
+    identifiers_in,
+    numbers,
+    stamp,
+)
+
+MAX_QUERIES = 100
+STATE = numbers(model.PersonState, person_pb2.PersonState, "PERSON_STATE")
+_OUTCOME = numbers(model.Outcome, person_service_pb2.ResolutionOutcome, "RESOLUTION_OUTCOME")
+_AGREEMENT = numbers(model.Agreement, person_service_pb2.FieldAgreement, "FIELD_AGREEMENT")
+
+
+def query_in(message: person_service_pb2.PersonQuery, field: str) -> model.Query:
+    """One resolve query."""
+    return model.Query(
+        identifiers_in(message.identifiers, f"{field}.identifiers"),
+        demographics_in(message.demographics, f"{field}.demographics"),
+    )
+
+
+def person_message(person: model.Person) -> person_pb2.Person:
+    """A person in proto, active identifiers only."""
+    return person_pb2.Person(
+        name=person.name,
+        state=STATE[person.state],
+        demographics=demographics_message(person.demographics),
+        identifiers=[
+            person_pb2.PersonIdentifier(
+                identifier=identifier_pb2.Identifier(
+                    type=TYPE[held.identifier.type],
+                    value=held.identifier.value,
+                    assigner=held.identifier.assigner,
+                ),
+                assurance=ASSURANCE[held.assurance],
+            )
+            for held in person.identifiers
+            if held.valid_to is None
+        ],
+        registering_organization=f"organizations/{person.facility}" if person.facility else "",
+        create_time=stamp(person.created_at),
+        etag=person.etag,
+    )
+
+
+def resolution_message(resolution: model.Resolution) -> person_service_pb2.PersonResolution:
+    """The answer to a query in proto."""
+    return person_service_pb2.PersonResolution(
+        outcome=_OUTCOME[resolution.outcome],
+        person=f"persons/{resolution.person}" if resolution.person else "",
+        evidence=[
+            person_service_pb2.FieldEvidence(field=one.field, agreement=_AGREEMENT[one.agreement])
+            for one in resolution.evidence
+        ],
+        ask_next=resolution.ask_next,
+        warnings=resolution.warnings,
+    )

@@ -1,0 +1,8 @@
+"""The servicers of the identity role: convert, call one operation, convert back."""
+
+from services.identity.rpc.organizations import OrganizationServicer
+from services.identity.rpc.persons import PersonServicer
+from services.identity.rpc.practitioners import PractitionerServicer
+from services.identity.rpc.source_records import SourceRecordServicer
+
+__all__ = ["OrganizationServicer", "PersonServicer", "PractitionerServicer", "SourceRecordServicer"]

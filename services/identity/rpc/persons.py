@@ -1,0 +1,75 @@
+"""`lienthong.identity.v1.PersonService`."""
+
+from __future__ import annotations
+
+from lienthong.identity.v1 import (
+    person_service_pb2,
+    person_service_pb2_grpc,
+)
+
+from services.chassis.call import current_call
+from services.chassis.server import RpcContext
+from services.identity.convert import persons, scalars
+from services.identity.rpc.answers import count_outcomes, digest
+from services.identity.service import PersonService
+from services.identity.telemetry import Instruments
+
+
+class PersonServicer(person_service_pb2_grpc.PersonServiceServicer):
+    """`lienthong.identity.v1.PersonService`."""
+
+    def __init__(self, service: PersonService, instruments: Instruments) -> None:
+        self._service = service
+        self._instruments = instruments
+
+    async def ResolvePersons(
+        self, request: person_service_pb2.ResolvePersonsRequest, context: RpcContext
+    ) -> person_service_pb2.ResolvePersonsResponse:
+        """Finds persons by identifiers, cross-checked."""
+        scalars.count(request.queries, persons.MAX_QUERIES, "queries")
+        queries = [persons.query_in(query, f"queries[{at}]") for at, query in enumerate(request.queries)]
+        found = await self._service.resolve(current_call().principal, queries)
+        count_outcomes(self._instruments.resolutions, (one.outcome.value for one in found))
+        return person_service_pb2.ResolvePersonsResponse(resolutions=[persons.resolution_message(one) for one in found])
+
+    async def RegisterPerson(
+        self, request: person_service_pb2.RegisterPersonRequest, context: RpcContext
+    ) -> person_service_pb2.RegisterPersonResponse:
+        """Registers a person, or finds the one that has the identifiers."""
+        person, created = await self._service.register(
+            current_call().principal,
+            scalars.identifiers_in(request.identifiers, "identifiers"),
+            scalars.demographics_in(request.demographics, "demographics"),
+            scalars.assurance_in(request.assurance),
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        count_outcomes(self._instruments.registrations, ["created" if created else "known"])
+        return person_service_pb2.RegisterPersonResponse(person=persons.person_message(person), created=created)
+
+    async def RegisterProvisionalPerson(
+        self, request: person_service_pb2.RegisterProvisionalPersonRequest, context: RpcContext
+    ) -> person_service_pb2.RegisterProvisionalPersonResponse:
+        """Registers somebody whose identity is not confirmed."""
+        person, number = await self._service.register_provisional(
+            current_call().principal,
+            request.temporary_identifier,
+            scalars.sex_in(request.sex, "sex"),
+            request.estimated_age if request.HasField("estimated_age") else None,
+            scalars.demographics_in(request.claimed, "claimed"),
+            request.local_mrn,
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        count_outcomes(self._instruments.registrations, ["provisional"])
+        return person_service_pb2.RegisterProvisionalPersonResponse(
+            person=persons.person_message(person), temporary_identifier=number
+        )
+
+    async def GetPerson(
+        self, request: person_service_pb2.GetPersonRequest, context: RpcContext
+    ) -> person_service_pb2.GetPersonResponse:
+        """Returns one person."""
+        id = scalars.resource_id(request.name, "persons", "name")
+        person = await self._service.get(current_call().principal, id)
+        return person_service_pb2.GetPersonResponse(person=persons.person_message(person))
