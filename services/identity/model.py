@@ -223,10 +223,13 @@ class Agreement(Enum):
 
 @dataclass(frozen=True)
 class FieldEvidence:
-    """The comparison of one field, named by its path in the query; never a value."""
+    """The comparison of one field, named by its path in the query; never a value. `bits` is what it adds to a score, log2 of the likelihood
+    ratio; 0 where no score was made.
+    """
 
     field: str
     agreement: Agreement
+    bits: float = 0.0
 
 
 class Outcome(Enum):

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from services.identity.links import NewReviewTask, PersonChange
 from services.identity.model import (
     CareLevel,
     Filing,
@@ -58,6 +59,18 @@ class Transaction(Protocol):
 
     async def add_filings(self, filings: Mapping[FilingKey, Filing], at: datetime) -> None:
         """Keeps how source records were filed. Raises IdentifierTaken when one of them was filed at the same time."""
+
+    async def currents(self, ids: Collection[UUID]) -> Mapping[UUID, UUID]:
+        """The entry that answers for each; itself where there is no link."""
+
+    async def members(self, roots: Collection[UUID]) -> Mapping[UUID, Sequence[UUID]]:
+        """The entries that each root answers for, itself first, the others by id."""
+
+    async def add_changes(self, changes: Sequence[PersonChange]) -> None:
+        """Puts lines into the feed; followers see them once this transaction is committed."""
+
+    async def add_review_tasks(self, tasks: Mapping[UUID, NewReviewTask], at: datetime) -> Mapping[UUID, UUID]:
+        """Raises tasks by their new ids. Where one is open for the same entry and reason it is joined. Returns the id that each became."""
 
     async def organization(self, code: str) -> Organization | None:
         """A facility."""

@@ -12,10 +12,12 @@ their canonical value. `blind_version` says under which key, and is there to cha
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -101,6 +103,125 @@ source_record = Table(
     Column("filed_at", TIME, nullable=False),
     Column("blind_version", SmallInteger, nullable=False),
     Index("ix_source_record_person_id", "person_id"),
+)
+
+# Links of entries. `link_event` is the truth and only added to; the other tables are its fold.
+link_event = Table(
+    "link_event",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("kind", String(24), nullable=False),
+    Column("target_id", UUID, nullable=False),
+    Column("link_id", UUID),
+    Column("at", TIME, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("score", Float),
+    Column("model_version", String(64), nullable=False),
+    Column("detail", JSONB, nullable=False),
+    Index("ix_link_event_target_id", "target_id"),
+    Index("ix_link_event_link_id", "link_id"),
+)
+
+person_link = Table(
+    "person_link",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("target_id", UUID, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("evidence", String(24)),
+    Column("actor", String(128), nullable=False),
+    Column("second_actor", String(128), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("score", Float),
+    Column("model_version", String(64), nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("ix_person_link_id", "id"),
+    Index("ix_person_link_target_id", "target_id"),
+    # An entry answers with one other at most.
+    Index("uq_person_link_active", "person_id", unique=True, postgresql_where=text("state = 'ACTIVE'")),
+)
+
+# One row for every entry that is not its own root; `current_id` is the root, so a lookup is one step.
+person_redirect = Table(
+    "person_redirect",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("current_id", UUID, nullable=False),
+    Index("ix_person_redirect_current_id", "current_id"),
+    CheckConstraint("person_id <> current_id", name="no_loop"),
+)
+
+# The smaller id stands first.
+person_refusal = Table(
+    "person_refusal",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("other_id", UUID, primary_key=True),
+    Column("event_id", UUID, nullable=False),
+    Index("ix_person_refusal_other_id", "other_id"),
+    CheckConstraint("person_id < other_id", name="order"),
+)
+
+review_task = Table(
+    "review_task",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("reason", String(24), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("facility_id", String(5), nullable=False),
+    # Ids, scores and bits per field; no values.
+    Column("candidates", JSONB, nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("documents_waiting", Integer, nullable=False),
+    Column("double_review", Boolean, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("claimed_by", String(128)),
+    Column("claim_ends_at", TIME),
+    # Decisions so far: who, what, when, why.
+    Column("decisions", JSONB, nullable=False),
+    Column("decided_at", TIME),
+    Column("version", Integer, nullable=False),
+    Index("ix_review_task_id", "id"),
+    Index(
+        "ix_review_task_waiting",
+        "state",
+        text("documents_waiting DESC"),
+        "created_at",
+        "id",
+        postgresql_where=text("state <> 'DECIDED'"),
+    ),
+    Index(
+        "uq_review_task_open",
+        "person_id",
+        "reason",
+        unique=True,
+        postgresql_where=text("state IN ('OPEN', 'CLAIMED')"),
+    ),
+)
+
+# The feed. `xid` is the transaction's 64-bit id and orders what is committed: a reader takes rows below the oldest transaction that still runs,
+# so that one which commits late is not passed over.
+person_change = Table(
+    "person_change",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("xid", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")),
+    Column("kind", String(16), nullable=False),
+    Column("current_id", UUID, nullable=False),
+    Column("provisional", Boolean, nullable=False),
+    Column("at", TIME, nullable=False),
+    Column("source_record", String(128), nullable=False),
+    Column("former_id", UUID),
+    Index("ix_person_change_xid", "xid", "id"),
+    Index("ix_person_change_at", "at"),
 )
 
 organization = Table(

@@ -13,6 +13,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from services.chassis.errors import RequestIdReused
+from services.identity.links import ChangeKind, NewReviewTask, PersonChange
 from services.identity.model import (
     CareLevel,
     Filing,
@@ -24,6 +25,7 @@ from services.identity.model import (
     Person,
     PersonEvent,
     PersonIdentifier,
+    PersonState,
     Practitioner,
 )
 from services.identity.ports import IdentifierTaken, Transaction
@@ -39,6 +41,13 @@ class _State:
     organizations: dict[str, Organization] = field(default_factory=dict)
     practitioners: dict[UUID, Practitioner] = field(default_factory=dict)
     requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
+    redirects: dict[UUID, UUID] = field(default_factory=dict)
+    changes: list[PersonChange] = field(default_factory=list)
+    tasks: dict[UUID, NewReviewTask] = field(default_factory=dict)
+
+
+def _same(one: NewReviewTask, other: NewReviewTask) -> bool:
+    return (one.person, one.reason) == (other.person, other.reason)
 
 
 class _MemoryTransaction:
@@ -62,6 +71,7 @@ class _MemoryTransaction:
             self._claim(person.id, person.identifiers)
             self._state.persons[person.id] = person
         self._state.events += events
+        self._tell(ChangeKind.CREATED, events)
 
     async def add_identifiers(
         self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], events: Sequence[PersonEvent]
@@ -73,6 +83,13 @@ class _MemoryTransaction:
                 person, identifiers=person.identifiers + tuple(added), version=person.version + 1
             )
         self._state.events += events
+        self._tell(ChangeKind.UPDATED, events)
+
+    def _tell(self, kind: ChangeKind, events: Sequence[PersonEvent]) -> None:
+        for event in events:
+            current = self._state.redirects.get(event.person, event.person)
+            provisional = self._state.persons[current].state is PersonState.PROVISIONAL
+            self._state.changes.append(PersonChange(event.id, event.person, kind, current, provisional, event.at))
 
     def _claim(self, id: UUID, identifiers: Sequence[PersonIdentifier]) -> None:
         taken = {(one.key, person.id) for person in self._state.persons.values() for one in person.identifiers}
@@ -91,6 +108,27 @@ class _MemoryTransaction:
         if filings.keys() & self._state.filings.keys():
             raise IdentifierTaken
         self._state.filings |= filings
+
+    async def currents(self, ids: Collection[UUID]) -> Mapping[UUID, UUID]:
+        return {id: self._state.redirects.get(id, id) for id in ids}
+
+    async def members(self, roots: Collection[UUID]) -> Mapping[UUID, Sequence[UUID]]:
+        others = sorted(self._state.redirects.items())
+        return {root: [root, *(id for id, current in others if current == root)] for root in roots}
+
+    async def add_changes(self, changes: Sequence[PersonChange]) -> None:
+        self._state.changes += changes
+
+    async def add_review_tasks(self, tasks: Mapping[UUID, NewReviewTask], at: datetime) -> Mapping[UUID, UUID]:
+        became = {}
+        for id, task in tasks.items():
+            same = ((known, one) for known, one in self._state.tasks.items() if _same(one, task))
+            known, one = next(same, (id, replace(task, candidates=())))
+            best = {one.person: one for one in (*one.candidates, *task.candidates)}
+            ranked = sorted(best.values(), key=lambda one: (-one.score, one.person))[:5]
+            self._state.tasks[known] = replace(one, candidates=tuple(ranked))
+            became[id] = known
+        return became
 
     async def organization(self, code: str) -> Organization | None:
         return self._state.organizations.get(code)

@@ -15,6 +15,7 @@ from services.chassis.database import Database
 from services.chassis.errors import RequestIdReused
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import FileKeyring
+from services.identity.links import ChangeKind, NewReviewTask, PersonChange, ReviewCandidate, ReviewReason
 from services.identity.model import (
     Area,
     Assurance,
@@ -217,3 +218,31 @@ async def test_a_request_is_answered_once(store: Store) -> None:
     assert await store.write(lambda transaction: once(transaction, "b", b"1")) == b"second"
     with pytest.raises(RequestIdReused):
         await store.write(lambda transaction: once(transaction, "a", b"2"))
+
+
+async def test_every_entry_and_every_number_is_told(store: Store) -> None:
+    id, event = uuid7(), uuid7()
+    made = Person(id, PersonState.PROVISIONAL, HOA, (), "01001", NOW)
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.add_persons([made], [PersonEvent(id, event, "PROVISIONAL_REGISTERED", NOW, "a", {})])
+        assert await transaction.currents([id]) == {id: id}
+        assert await transaction.members([id]) == {id: [id]}
+        await transaction.add_changes([PersonChange(uuid7(), id, ChangeKind.IDENTIFIED, id, False, NOW)])
+
+    await store.write(work)
+
+
+async def test_a_task_for_the_same_entry_and_reason_is_joined(store: Store) -> None:
+    subject, first, second = uuid7(), uuid7(), uuid7()
+
+    def task(score: float, reason: ReviewReason = ReviewReason.SCORE_BAND) -> NewReviewTask:
+        return NewReviewTask(subject, reason, (ReviewCandidate(uuid7(), score),), "01001")
+
+    async def work(transaction: Transaction) -> None:
+        assert await transaction.add_review_tasks({first: task(1.0)}, NOW) == {first: first}
+        assert await transaction.add_review_tasks({second: task(3.0)}, NOW) == {second: first}
+        other = task(2.0, ReviewReason.IDENTIFICATION)
+        assert await transaction.add_review_tasks({second: other}, NOW) == {second: second}
+
+    await store.write(work)

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, LargeBinary, Select, String, Subquery, cast, func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Boolean, LargeBinary, Select, String, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.keyring import PersonKey, PersonKeys
+from services.identity.links import ChangeKind
 from services.identity.model import (
     Assurance,
     Filing,
@@ -30,6 +30,8 @@ from services.identity.model import (
     PersonState,
 )
 from services.identity.ports import IdentifierTaken
+from services.identity.postgres.arrays import unnested
+from services.identity.postgres.links import LinkTables
 from services.identity.postgres.vault import Vault
 from services.identity.schema import identifier_lookup, person, person_event, person_identifier, source_record
 
@@ -39,13 +41,7 @@ _LOCK = text(
 )
 
 
-def _unnest(**columns: tuple[Any, Sequence[Any]]) -> Subquery:
-    """A table of parallel arrays, so that a statement has the same text whatever the number of rows."""
-    parts = [func.unnest(cast(list(values), ARRAY(type))).label(name) for name, (type, values) in columns.items()]
-    return select(*parts).subquery("asked")
-
-
-class PersonTables:
+class PersonTables(LinkTables):
     """The part of a transaction that deals with persons."""
 
     _connection: AsyncConnection
@@ -58,7 +54,7 @@ class PersonTables:
         blinds = await self._vault.ask(
             lambda: {(key.kind, self._vault.blind(key, version)): key for key in keys for version in versions}
         )
-        asked = _unnest(
+        asked = unnested(
             kind=(String, [kind for kind, _ in blinds]), blind=(LargeBinary, [blind for _, blind in blinds])
         )
         found = select(
@@ -147,6 +143,7 @@ class PersonTables:
             ],
         )
         await self._add_events(events)
+        await self.tell(ChangeKind.CREATED, events)
 
     async def add_identifiers(
         self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], events: Sequence[PersonEvent]
@@ -159,6 +156,7 @@ class PersonTables:
             .values(version=person.c.version + 1)
         )
         await self._add_events(events)
+        await self.tell(ChangeKind.UPDATED, events)
 
     async def _claim(
         self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], keys: Mapping[UUID, PersonKey]
@@ -167,6 +165,8 @@ class PersonTables:
         other out; a key that another transaction is taking is waited for, and found taken if that one commits.
         """
         claimed = [one.key for held in identifiers.values() for one in held]
+        if not claimed:
+            return
         blinds = await self._vault.ask(lambda: {key: self._vault.blind(key) for key in claimed})
         rows = [
             {
@@ -208,7 +208,7 @@ class PersonTables:
             lambda: [(id, key, self._vault.blind(key, version)) for id, key in held for version in sorted(versions)]
         )
         await self._lock(blind for _, _, blind in asked[:: len(versions)])
-        wanted = _unnest(
+        wanted = unnested(
             person_id=(PG_UUID, [id for id, _, _ in asked]),
             kind=(String, [key.kind for _, key, _ in asked]),
             blind=(LargeBinary, [blind for _, _, blind in asked]),
@@ -260,7 +260,7 @@ class PersonTables:
                 (key.facility, *self._vault.blind_filing(key, version)): key for key in keys for version in versions
             }
         )
-        asked = _unnest(
+        asked = unnested(
             facility_id=(String, [facility for facility, _, _ in blinds]),
             mrn_blind=(LargeBinary, [mrn for _, mrn, _ in blinds]),
             said_blind=(LargeBinary, [said for _, _, said in blinds]),
