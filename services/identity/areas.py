@@ -26,3 +26,8 @@ def present_code(area: Area) -> str | None:
     if not known(area):
         return None
     return area.province_code if area.era is Era.PROVINCES_34 else _successors()[area.province_code]
+
+
+def present_ward(area: Area) -> str | None:
+    """The ward's code in the list in force; None where it is unknown, or its successor is."""
+    return area.ward_code

@@ -69,10 +69,12 @@ class Era(Enum):
 
 @dataclass(frozen=True)
 class Area:
-    """A province in the code system of one era."""
+    """A province in the code system of one era, and the ward within it in the list in force on `ward_date` (None: today)."""
 
     province_code: str
     era: Era
+    ward_code: str | None = field(default=None, repr=False)
+    ward_date: date | None = field(default=None, repr=False)
 
 
 class DatePrecision(Enum):
@@ -124,6 +126,9 @@ class Demographics:
     sex: Sex | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     residence: Area | None = field(default=None, repr=False)
+    mother_name: str | None = field(default=None, repr=False)
+    nationality: str | None = field(default=None, repr=False)
+    """ISO 3166 alpha-3."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -19,6 +19,8 @@ from services.identity.normalise.phones import phone as normal_phone
 
 MAX_IDENTIFIERS = 8
 PHONE_LENGTH = 20
+_COUNTRY_LENGTH = 3
+_WARD_LENGTH = 5
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 E = TypeVar("E", bound=Enum)
@@ -132,10 +134,33 @@ def demographics_in(message: person_pb2.Demographics, field: str) -> model.Demog
         birth=birth,
         sex=optional(SEX, message.sex, f"{field}.sex"),
         phone=normal_phone(message.phone) or message.phone.strip()[:PHONE_LENGTH] or None,
-        residence=model.Area(area.province_code, known(ERA, area.era, f"{field}.residence.era"))
+        residence=area_in(area, known(ERA, area.era, f"{field}.residence.era"), f"{field}.residence")
         if area.province_code
         else None,
+        mother_name=written(message.mother_name.text) or None,
+        nationality=nationality_in(message.nationality, f"{field}.nationality"),
     )
+
+
+def nationality_in(code: str, field: str) -> str | None:
+    """An ISO 3166 alpha-3 code in capitals; InvalidArgument for what cannot be one. Whether the country exists is not asked: lists change."""
+    code = code.strip().upper()
+    if code and not (len(code) == _COUNTRY_LENGTH and code.isascii() and code.isalpha()):
+        raise model.invalid(field, "an ISO 3166 alpha-3 code", "COUNTRY_INVALID")
+    return code or None
+
+
+def area_in(message: administrative_area_pb2.AdministrativeArea, era: model.Era, field: str) -> model.Area:
+    """An area; InvalidArgument naming a ward that cannot be one."""
+    ward = message.ward_code.strip()
+    if ward and not (len(ward) == _WARD_LENGTH and ward.isascii() and ward.isdecimal()):
+        raise model.invalid(f"{field}.ward_code", "5 digits", "WARD_CODE_INVALID")
+    day = message.ward_date
+    try:
+        since = date(day.year, day.month, day.day) if day.year else None
+    except ValueError:
+        raise model.invalid(f"{field}.ward_date", "a date", "DATE_INVALID") from None
+    return model.Area(message.province_code, era, ward or None, since)
 
 
 def stamp(at: datetime) -> Timestamp:
@@ -149,7 +174,13 @@ def area_message(area: model.Area | None) -> administrative_area_pb2.Administrat
     """A province in proto."""
     if area is None:
         return None
-    return administrative_area_pb2.AdministrativeArea(province_code=area.province_code, era=ERA[area.era])
+    day = area.ward_date
+    return administrative_area_pb2.AdministrativeArea(
+        province_code=area.province_code,
+        era=ERA[area.era],
+        ward_code=area.ward_code or "",
+        ward_date=date_pb2.Date(year=day.year, month=day.month, day=day.day) if day else None,
+    )
 
 
 def demographics_message(demographics: model.Demographics) -> person_pb2.Demographics | None:
@@ -163,4 +194,6 @@ def demographics_message(demographics: model.Demographics) -> person_pb2.Demogra
         sex=SEX[demographics.sex] if demographics.sex else administrative_sex_pb2.ADMINISTRATIVE_SEX_UNSPECIFIED,
         phone=demographics.phone or "",
         residence=area_message(demographics.residence),
+        mother_name=human_name_pb2.HumanName(text=demographics.mother_name) if demographics.mother_name else None,
+        nationality=demographics.nationality or "",
     )

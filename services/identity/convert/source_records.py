@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from lienthong.identity.v1 import source_record_service_pb2
+from lienthong.type.v1 import administrative_area_pb2
 
+from services.chassis.errors import InvalidArgument
 from services.identity import model
-from services.identity.convert.scalars import ERA, MAX_IDENTIFIERS, PHONE_LENGTH, SEX, TYPE, birth_in, member, numbers
+from services.identity.convert.scalars import (
+    ERA,
+    MAX_IDENTIFIERS,
+    PHONE_LENGTH,
+    SEX,
+    TYPE,
+    area_in,
+    birth_in,
+    member,
+    nationality_in,
+    numbers,
+)
 from services.identity.normalise.names import written
 from services.identity.normalise.phones import phone as normal_phone
 
@@ -40,10 +53,27 @@ def source_record_in(message: source_record_service_pb2.SourceRecord) -> model.S
             birth=birth,
             sex=member(SEX, message.demographics.sex),
             phone=normal_phone(phone) or phone.strip()[:PHONE_LENGTH] or None,
-            residence=model.Area(area.province_code, era) if area.province_code and era is not None else None,
+            residence=_area(area, era) if area.province_code and era is not None else None,
+            mother_name=written(message.demographics.mother_name.text) or None,
+            nationality=_nationality(message.demographics.nationality),
         ),
         faults=tuple(faults),
     )
+
+
+def _area(message: administrative_area_pb2.AdministrativeArea, era: model.Era) -> model.Area:
+    """The area with what is usable of its ward."""
+    try:
+        return area_in(message, era, "residence")
+    except InvalidArgument:
+        return model.Area(message.province_code, era)
+
+
+def _nationality(code: str) -> str | None:
+    try:
+        return nationality_in(code, "nationality")
+    except InvalidArgument:
+        return None
 
 
 def filing_message(filing: model.Filing) -> source_record_service_pb2.SourceRecordFiling:

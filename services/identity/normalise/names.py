@@ -12,6 +12,8 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
+from services.identity.normalise.phonetics import phonetic
+
 _TONES = {"\u0300": "1", "\u0309": "2", "\u0303": "3", "\u0301": "4", "\u0323": "5"}
 _SPLIT = re.compile(r"[\s.,~:;_\-\u2010-\u2015/]+")
 _APOSTROPHES = re.compile("['\u2018\u2019\u02bc`\u00b4]")
@@ -88,11 +90,19 @@ _FAMILY_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class Token:
-    """One syllable: `marked` compares with marks, `plain` without; `short` for an abbreviation (Ng., Th, N)."""
+    """One syllable: `marked` compares with marks, `plain` without; `short` for an abbreviation (Ng., Th, N); `repaired` when it was written in
+    raw Telex or VNI.
+    """
 
     marked: str = field(repr=False)
     plain: str = field(repr=False)
     short: bool = False
+    repaired: bool = False
+
+    @property
+    def phonetic(self) -> str:
+        """The key that candidates are found by."""
+        return phonetic(self.plain)
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,22 @@ class Name:
     tokens: tuple[Token, ...] = field(repr=False)
     marks: bool = False
     newborn: bool = False
+    foreign: bool = False
+
+    @property
+    def family(self) -> Token | None:
+        """The first syllable; None where there is none."""
+        return self.tokens[0] if self.tokens else None
+
+    @property
+    def given(self) -> Token | None:
+        """The last syllable, by which people are called; None where there is none."""
+        return self.tokens[-1] if self.tokens else None
+
+    @property
+    def middle(self) -> tuple[Token, ...]:
+        """What stands between."""
+        return self.tokens[1:-1]
 
     @property
     def empty(self) -> bool:

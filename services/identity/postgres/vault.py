@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import date
 from typing import Any, TypeVar
 
 from services.chassis.keyring import Keyring, PersonKey, Wrapping, open_sealed, seal, sealed_from_bytes
@@ -65,7 +66,9 @@ class Vault:
             "birth": None if birth is None else [birth.year, birth.month, birth.day, birth.estimated],
             "sex": None if demographics.sex is None else demographics.sex.value,
             "phone": demographics.phone,
-            "residence": None if residence is None else [residence.era.value, residence.province_code],
+            "residence": None if residence is None else _area_out(residence),
+            "mother": demographics.mother_name,
+            "nationality": demographics.nationality,
         }
         return _seal(person, content, f"person.demographics|{person.person}")
 
@@ -78,7 +81,10 @@ class Vault:
             birth=None if birth is None else BirthDate(*birth),
             sex=None if sex is None else Sex(sex),
             phone=content["phone"],
-            residence=None if residence is None else Area(residence[1], Era(residence[0])),
+            residence=None if residence is None else _area_in(residence),
+            # Rows from before these were kept have neither.
+            mother_name=content.get("mother"),
+            nationality=content.get("nationality"),
         )
 
     def seal_identifier(self, person: PersonKey, key: IdentifierKey, identifier: Identifier) -> bytes:
@@ -102,6 +108,16 @@ class Vault:
         """What a document said, opened."""
         content = _open(person, sealed, f"source_record.said|{facility}")
         return FilingKey(facility, content["mrn"], content["said"].encode())
+
+
+def _area_out(area: Area) -> list[str | None]:
+    return [area.era.value, area.province_code, area.ward_code, area.ward_date.isoformat() if area.ward_date else None]
+
+
+def _area_in(content: list[str | None]) -> Area:
+    """Rows from before wards were kept hold two values."""
+    era, province, ward, day = [*content, None, None][:4]
+    return Area(str(province), Era(era), ward, date.fromisoformat(day) if day else None)
 
 
 def _seal(key: Wrapping, content: dict[str, Any], place: str) -> bytes:

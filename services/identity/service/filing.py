@@ -211,4 +211,14 @@ def _said(record: SourceRecord) -> bytes:
         None if residence is None else [residence.era.value, residence.province_code],
         sorted(record.faults),
     ]
+    # Only where they are said, so that what was filed before they could be said stays the same statement.
+    said += [
+        [key, value]
+        for key, value in (
+            ("mother", demographics.mother_name),
+            ("nationality", demographics.nationality),
+            ("ward", None if residence is None else residence.ward_code),
+        )
+        if value
+    ]
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
