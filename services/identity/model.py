@@ -172,10 +172,35 @@ class PersonIdentifier:
     valid_to: datetime | None = None
 
 
+class ProvisionalKind(Enum):
+    """Why a person is provisional."""
+
+    UNIDENTIFIED = "UNIDENTIFIED"
+    EMERGENCY = "EMERGENCY"
+    NEWBORN = "NEWBORN"
+
+
+@dataclass(frozen=True)
+class Provisional:
+    """How a provisional person came to `facility`; it stays when the person is identified. `notice_due_at` is when the authority of the
+    commune has to be told (None: not at all), `notice_at` when it was. `mother`, `birth_at` and `birth_order` (from 1) are those of a newborn.
+    """
+
+    facility: str
+    kind: ProvisionalKind
+    arrival_at: datetime
+    alias: str = ""
+    notice_due_at: datetime | None = None
+    notice_at: datetime | None = None
+    mother: UUID | None = None
+    birth_at: datetime | None = field(default=None, repr=False)
+    birth_order: int = 0
+
+
 @dataclass(frozen=True)
 class Person:
     """One entry of the index. `facility` is the registering facility of a provisional person, else None; `version`
-    counts changes.
+    counts changes. A `protected` person is found by exact identifier only; `death` is since when the person is dead.
     """
 
     id: UUID
@@ -185,6 +210,9 @@ class Person:
     facility: str | None
     created_at: datetime
     version: int = 1
+    provisional: Provisional | None = None
+    protected: bool = False
+    death: date | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if (self.state is PersonState.PROVISIONAL) != (self.facility is not None):

@@ -19,6 +19,7 @@ from services.identity.model import (
     PersonEvent,
     PersonIdentifier,
     Practitioner,
+    Provisional,
 )
 
 T = TypeVar("T")
@@ -50,6 +51,36 @@ class Transaction(Protocol):
         self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]], events: Sequence[PersonEvent]
     ) -> None:
         """Adds identifiers to persons that exist, and counts their version up. Raises IdentifierTaken."""
+
+    async def take_alias(self, facility: str, alias: str, id: UUID, now: datetime, until: datetime) -> bool:
+        """Takes an alias for a person until a time; False when another person of the facility is called so at `now`."""
+
+    async def used_aliases(self, facility: str, now: datetime) -> frozenset[str]:
+        """Aliases by which patients of a facility are called at `now`."""
+
+    async def come(self, id: UUID, came: Provisional, events: Sequence[PersonEvent]) -> None:
+        """Keeps how a provisional person came whose entry documents made before."""
+
+    async def note_notice(self, id: UUID, at: datetime, events: Sequence[PersonEvent]) -> bool:
+        """Keeps when the authority was told of a person; False when it was told before, and nothing is written."""
+
+    async def waiting(
+        self,
+        facility: str | None,
+        arrived_until: datetime | None,
+        notice_due_until: datetime | None,
+        after: tuple[datetime, UUID] | None,
+        limit: int,
+    ) -> Sequence[Person]:
+        """Provisional persons that are not identified, by (arrival, id) from `after` on: of one facility or of all,
+        with `notice_due_until` those of whom an authority was to be told by then and was not. Without demographics.
+        """
+
+    async def children(self, mothers: Collection[UUID], order: int) -> Sequence[Person]:
+        """Newborns of any of these entries with this order of birth, without demographics."""
+
+    async def lock(self, id: UUID) -> None:
+        """Holds a lock of that name until the transaction ends."""
 
     async def history(self, id: UUID) -> Sequence[PersonEvent]:
         """The history of a person, oldest first."""

@@ -48,6 +48,9 @@ person = Table(
     Column("demographics_sealed", LargeBinary, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("version", Integer, nullable=False),
+    # True for who is found by exact identifier only.
+    Column("protected", Boolean, nullable=False),
+    Column("death_sealed", LargeBinary),
     CheckConstraint("(state = 'PROVISIONAL') = (facility_id IS NOT NULL)", name="facility_of_provisional"),
 )
 
@@ -222,6 +225,37 @@ person_change = Table(
     Column("former_id", UUID),
     Index("ix_person_change_xid", "xid", "id"),
     Index("ix_person_change_at", "at"),
+)
+
+provisional_person = Table(
+    "provisional_person",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("facility_id", String(5), nullable=False),
+    Column("kind", String(16), nullable=False),
+    # Two neutral words, nobody's name; empty for those who came by a document.
+    Column("alias", String(32), nullable=False),
+    Column("arrival_at", TIME, nullable=False),
+    Column("notice_due_at", TIME),
+    Column("notice_at", TIME),
+    # False once the entry is identified, or answers with another one: what the work lists leave out.
+    Column("waiting", Boolean, nullable=False),
+    Column("mother_id", UUID),
+    Column("birth_sealed", LargeBinary),
+    Column("birth_order", SmallInteger, nullable=False),
+    Index("ix_provisional_person_waiting", "facility_id", "arrival_at", "person_id", postgresql_where=text("waiting")),
+    Index("ix_provisional_person_arrival", "arrival_at", "person_id", postgresql_where=text("waiting")),
+    Index("ix_provisional_person_mother_id", "mother_id", postgresql_where=text("mother_id IS NOT NULL")),
+)
+
+wristband_alias = Table(
+    "wristband_alias",
+    METADATA,
+    Column("facility_id", String(5), primary_key=True),
+    Column("alias", String(32), primary_key=True),
+    Column("person_id", UUID, nullable=False),
+    # Until then no other patient of the facility is called so.
+    Column("until", TIME, nullable=False),
 )
 
 organization = Table(

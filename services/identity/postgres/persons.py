@@ -5,7 +5,7 @@ whatever the number of rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from services.identity.model import (
 from services.identity.ports import IdentifierTaken
 from services.identity.postgres.arrays import unnested
 from services.identity.postgres.links import LinkTables
+from services.identity.postgres import provisional_rows
 from services.identity.postgres.vault import Vault
 from services.identity.schema import identifier_lookup, person, person_event, person_identifier, source_record
 
@@ -39,6 +40,14 @@ _LOCK = text(
     "SELECT pg_advisory_xact_lock(number)"
     " FROM (SELECT unnest(CAST(:numbers AS bigint[])) AS number ORDER BY 1) AS ordered"
 )
+
+
+DEATH = "person.death"
+
+
+def death_sealed(vault: Vault, key: PersonKey, day: date | None) -> bytes | None:
+    """A day of death as it lies in the table."""
+    return None if day is None else vault.seal_time(key, DEATH, datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 class PersonTables(LinkTables):
@@ -100,7 +109,8 @@ class PersonTables(LinkTables):
 
     async def person(self, id: UUID) -> Person | None:
         """A person with all identifiers, oldest first."""
-        row = (await self._connection.execute(select(person).where(person.c.person_id == id))).one_or_none()
+        wanted = select(person, *provisional_rows.COLUMNS).select_from(provisional_rows.joined(person))
+        row = (await self._connection.execute(wanted.where(person.c.person_id == id))).one_or_none()
         if row is None:
             return None
         numbers = await self._connection.execute(
@@ -117,6 +127,9 @@ class PersonTables(LinkTables):
             facility=row.facility_id,
             created_at=row.created_at,
             version=row.version,
+            provisional=provisional_rows.provisional_in(row, key, self._vault),
+            protected=row.protected,
+            death=self._vault.open_time(key, DEATH, row.death_sealed).date() if row.death_sealed else None,
         )
 
     def _identifier_in(self, row: Any, person: PersonKey) -> PersonIdentifier:
@@ -138,10 +151,13 @@ class PersonTables(LinkTables):
                     "demographics_sealed": self._vault.seal_demographics(keys[one.id], one.demographics),
                     "created_at": one.created_at,
                     "version": one.version,
+                    "protected": one.protected,
+                    "death_sealed": death_sealed(self._vault, keys[one.id], one.death),
                 }
                 for one in persons
             ],
         )
+        await provisional_rows.add(self._connection, self._vault, keys, persons)
         await self._add_events(events)
         await self.tell(ChangeKind.CREATED, events)
 

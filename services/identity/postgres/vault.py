@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from services.chassis.keyring import Keyring, PersonKey, Wrapping, open_sealed, seal, sealed_from_bytes
@@ -86,6 +86,14 @@ class Vault:
             mother_name=content.get("mother"),
             nationality=content.get("nationality"),
         )
+
+    def seal_time(self, person: PersonKey, place: str, at: datetime) -> bytes:
+        """A time that is a fact about a person, such as that of birth (`provisional_person.birth`) or death, sealed."""
+        return _seal(person, {"v": _FORMAT, "at": at.isoformat()}, f"{place}|{person.person}")
+
+    def open_time(self, person: PersonKey, place: str, sealed: bytes) -> datetime:
+        """A time that is a fact about a person, opened."""
+        return datetime.fromisoformat(_open(person, sealed, f"{place}|{person.person}")["at"])
 
     def seal_identifier(self, person: PersonKey, key: IdentifierKey, identifier: Identifier) -> bytes:
         """An identifier as it was sent and the canonical value of its key, sealed."""
