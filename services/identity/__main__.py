@@ -31,7 +31,14 @@ from services.identity.access import ACCESS
 from services.identity.config import Settings
 from services.identity.postgres import PostgresStore
 from services.identity.reindex import reindex_command
-from services.identity.service import FilingService, OrganizationService, PersonService, PractitionerService
+from services.identity.service import (
+    FilingService,
+    NewbornService,
+    OrganizationService,
+    PersonService,
+    PractitionerService,
+    ProvisionalService,
+)
 from services.identity.telemetry import Instruments
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -45,6 +52,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
 
     persons = PersonService(store, system_clock, uuid7)
+    provisional = ProvisionalService(store, system_clock, uuid7)
+    newborns = NewbornService(store, system_clock, uuid7)
     filing = FilingService(store, system_clock, uuid7)
     organizations = OrganizationService(store, system_clock)
     practitioners = PractitionerService(store, system_clock, uuid7)
@@ -52,7 +61,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     server = Server(settings.server, api="identity", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-        rpc.PersonServicer(persons, instruments),
+        rpc.PersonServicer(persons, provisional, newborns, instruments),
         person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
     )
     server.add(

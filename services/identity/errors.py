@@ -68,3 +68,24 @@ class EtagMismatch(DomainError):
 
     kind = Kind.ABORTED
     reason = "ETAG_MISMATCH"
+
+
+class NotProvisional(DomainError):
+    """The person is not provisional, or is identified already."""
+
+    kind = Kind.PRECONDITION
+    reason = "NOT_PROVISIONAL"
+
+
+class NewbornConflict(DomainError):
+    """A mother cannot be her own child, and a newborn needs an order among its siblings that is free."""
+
+    kind = Kind.EXISTS
+    reason = "NEWBORN_CONFLICT"
+
+
+class IdentificationConflict(DomainError):
+    """What was found contradicts the person named."""
+
+    kind = Kind.PRECONDITION
+    reason = "IDENTIFICATION_CONFLICT"

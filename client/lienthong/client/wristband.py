@@ -11,19 +11,21 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Collection
 
-THINGS = tuple(
-    "ghế đèn sách bút thước gương khăn nón túi chén đĩa thìa chum thúng giỏ thuyền buồm chèo xe tàu cầu cửa ngói gạch cột sân"
-    " vườn ruộng suối thác sỏi đá nắng chuông sáo kèn bóng lều võng chiếu chăn rèm kệ hộp len vải giấy tem kính bếp nồi xoong nia cối chày"
-    " liềm cuốc xẻng cày bừa thớt phích xô gáo hũ phao neo lưới ròng xuồng phà bến thềm gác tháp chợ kho bãi ao kênh mương đập ghềnh đèo"
-    " dốc rừng rẫy ghim nút khay quạt nến đuốc thau mâm đũa lốp pin loa đài khung cọc bảng tẩy bìa tranh cặp mũ vách nhà trại đệm phin"
-    " tách niêu mẹt sọt vali rìu giũa chiêng nỉ chổi rế gầu nơm buồng khoang phanh bơm vòi vít vợt lạch giếng tia mây tro củi rơm sắt"
-    " thép kẽm nhôm thiếc gỗ".split()
-)
-LIVING = tuple(
-    "quýt bưởi chanh ổi xoài mít khế ớt gừng nghệ tỏi khoai vừng bầu mướp rau cải răm rêu tre nứa vạc sếu tôm nai hươu sóc hến nhím khướu"
-    " vẹt chích yểng vành hạt quả cành búp nhựa gốc ngọn nếp cốm xôi kẹo mứt bún miến sữa mía sim nho sậy đay bèo bắp bột nghiến sả hẹ"
-    " riềng ngót nhót muỗm tếch gòn ráng dớn guột sẻ trôi nục chuồn ngài".split()
-)
+_THINGS = """
+ghế đèn sách bút thước gương khăn nón túi chén đĩa thìa chum thúng giỏ thuyền buồm chèo xe tàu cầu cửa ngói gạch
+cột sân vườn ruộng suối thác sỏi đá nắng chuông sáo kèn bóng lều võng chiếu chăn rèm kệ hộp len vải giấy tem kính
+bếp nồi xoong nia cối chày liềm cuốc xẻng cày bừa thớt phích xô gáo hũ phao neo lưới ròng xuồng phà bến thềm gác
+tháp chợ kho bãi ao kênh mương đập ghềnh đèo dốc rừng rẫy ghim nút khay quạt nến đuốc thau mâm đũa lốp pin loa đài
+khung cọc bảng tẩy bìa tranh cặp mũ vách nhà trại đệm phin tách niêu mẹt sọt vali rìu giũa chiêng nỉ chổi rế gầu
+nơm buồng khoang phanh bơm vòi vít vợt lạch giếng tia mây tro củi rơm sắt thép kẽm nhôm thiếc gỗ
+"""
+_LIVING = """
+quýt bưởi chanh ổi xoài mít khế ớt gừng nghệ tỏi khoai vừng bầu mướp rau cải răm rêu tre nứa vạc sếu tôm nai hươu
+sóc hến nhím khướu vẹt chích yểng vành hạt quả cành búp nhựa gốc ngọn nếp cốm xôi kẹo mứt bún miến sữa mía sim nho
+sậy đay bèo bắp bột nghiến sả hẹ riềng ngót nhót muỗm tếch gòn ráng dớn guột sẻ trôi nục chuồn ngài
+"""
+THINGS = tuple(_THINGS.split())
+LIVING = tuple(_LIVING.split())
 _MARKS_APART = str.maketrans("đĐ", "dD")
 _SEPARATORS = str.maketrans("-_.", "   ")
 _LONGEST = 64
@@ -43,8 +45,8 @@ def plain(word: str) -> str:
     return "".join(part for part in parts if not unicodedata.combining(part))
 
 
-_THING = {plain(word): word for word in THINGS}
-_LIVING = {plain(word): word for word in LIVING}
+_THING_OF = {plain(word): word for word in THINGS}
+_LIVING_OF = {plain(word): word for word in LIVING}
 
 
 def issue(used: Collection[str] = (), below: Callable[[int], int] = secrets.randbelow) -> str:
@@ -66,6 +68,6 @@ def parse(text: str) -> str:
     AliasInvalid.
     """
     words = plain(text[:_LONGEST].translate(_SEPARATORS)).split()
-    if len(words) != 2 or words[0] not in _THING or words[1] not in _LIVING:
+    if len(words) != 2 or words[0] not in _THING_OF or words[1] not in _LIVING_OF:
         raise AliasInvalid("not an alias")
-    return f"{_THING[words[0]].capitalize()} {_LIVING[words[1]].capitalize()}"
+    return f"{_THING_OF[words[0]].capitalize()} {_LIVING_OF[words[1]].capitalize()}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lienthong.identity.v1 import (
     person_pb2,
     person_service_pb2,
@@ -12,6 +14,7 @@ from services.identity import model
 from services.identity.convert.scalars import (
     ASSURANCE,
     TYPE,
+    date_message,
     demographics_in,
     demographics_message,
     identifiers_in,
@@ -21,6 +24,7 @@ from services.identity.convert.scalars import (
 
 MAX_QUERIES = 100
 STATE = numbers(model.PersonState, person_pb2.PersonState, "PERSON_STATE")
+KIND = numbers(model.ProvisionalKind, person_pb2.ProvisionalKind, "PROVISIONAL_KIND")
 _OUTCOME = numbers(model.Outcome, person_service_pb2.ResolutionOutcome, "RESOLUTION_OUTCOME")
 _AGREEMENT = numbers(model.Agreement, person_service_pb2.FieldAgreement, "FIELD_AGREEMENT")
 
@@ -54,7 +58,24 @@ def person_message(person: model.Person) -> person_pb2.Person:
         registering_organization=f"organizations/{person.facility}" if person.facility else "",
         create_time=stamp(person.created_at),
         etag=person.etag,
+        protected=person.protected,
+        death_date=date_message(person.death),
+        **_came(person),
     )
+
+
+def _came(person: model.Person) -> dict[str, Any]:
+    """How a provisional person came; of one who is identified by now, only what stays true."""
+    came = person.provisional
+    if came is None:
+        return {}
+    waits = person.state is model.PersonState.PROVISIONAL
+    return {
+        "provisional_kind": KIND[came.kind] if waits else person_pb2.PROVISIONAL_KIND_UNSPECIFIED,
+        "alias": came.alias if waits else "",
+        "mother": f"persons/{came.mother}" if came.mother else "",
+        "birth_order": came.birth_order,
+    }
 
 
 def resolution_message(resolution: model.Resolution) -> person_service_pb2.PersonResolution:

@@ -170,6 +170,19 @@ def stamp(at: datetime) -> Timestamp:
     return stamp
 
 
+def time_in(message: Timestamp, field: str) -> datetime:
+    """A time; InvalidArgument when it is none of the years 1 to 9999."""
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise model.invalid(field, "a time", "TIME_INVALID") from None
+
+
+def date_message(day: date | None) -> date_pb2.Date | None:
+    """A whole date in proto."""
+    return None if day is None else date_pb2.Date(year=day.year, month=day.month, day=day.day)
+
+
 def area_message(area: model.Area | None) -> administrative_area_pb2.AdministrativeArea | None:
     """A province in proto."""
     if area is None:

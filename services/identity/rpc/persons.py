@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from lienthong.identity.v1 import (
-    person_service_pb2,
-    person_service_pb2_grpc,
-)
+from lienthong.identity.v1 import person_service_pb2
 
 from services.chassis.call import current_call
 from services.chassis.server import RpcContext
 from services.identity.convert import persons, scalars
 from services.identity.rpc.answers import count_outcomes, digest
-from services.identity.service import PersonService
+from services.identity.rpc.provisional import ProvisionalMethods
+from services.identity.service import NewbornService, PersonService, ProvisionalService
 from services.identity.telemetry import Instruments
 
 
-class PersonServicer(person_service_pb2_grpc.PersonServiceServicer):
+class PersonServicer(ProvisionalMethods):
     """`lienthong.identity.v1.PersonService`."""
 
-    def __init__(self, service: PersonService, instruments: Instruments) -> None:
+    def __init__(
+        self,
+        service: PersonService,
+        provisional: ProvisionalService,
+        newborns: NewbornService,
+        instruments: Instruments,
+    ) -> None:
+        super().__init__(provisional, newborns, instruments)
         self._service = service
-        self._instruments = instruments
 
     async def ResolvePersons(
         self, request: person_service_pb2.ResolvePersonsRequest, context: RpcContext
@@ -46,25 +50,6 @@ class PersonServicer(person_service_pb2_grpc.PersonServiceServicer):
         )
         count_outcomes(self._instruments.registrations, ["created" if created else "known"])
         return person_service_pb2.RegisterPersonResponse(person=persons.person_message(person), created=created)
-
-    async def RegisterProvisionalPerson(
-        self, request: person_service_pb2.RegisterProvisionalPersonRequest, context: RpcContext
-    ) -> person_service_pb2.RegisterProvisionalPersonResponse:
-        """Registers somebody whose identity is not confirmed."""
-        person, number = await self._service.register_provisional(
-            current_call().principal,
-            request.temporary_identifier,
-            scalars.sex_in(request.sex, "sex"),
-            request.estimated_age if request.HasField("estimated_age") else None,
-            scalars.demographics_in(request.claimed, "claimed"),
-            request.local_mrn,
-            scalars.request_uuid(request.request_id),
-            digest(request),
-        )
-        count_outcomes(self._instruments.registrations, ["provisional"])
-        return person_service_pb2.RegisterProvisionalPersonResponse(
-            person=persons.person_message(person), temporary_identifier=number
-        )
 
     async def GetPerson(
         self, request: person_service_pb2.GetPersonRequest, context: RpcContext

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from services.identity.service.filing import FilingService
+from services.identity.service.newborns import Birth, NewbornService
 from services.identity.service.organizations import OrganizationService
 from services.identity.service.persons import PersonService
 from services.identity.service.practitioners import PractitionerService
+from services.identity.service.provisional import Arrival, Line, ProvisionalService, Wanted
 
-__all__ = ["FilingService", "OrganizationService", "PersonService", "PractitionerService"]
+__all__ = [
+    "Arrival",
+    "Birth",
+    "FilingService",
+    "Line",
+    "NewbornService",
+    "OrganizationService",
+    "PersonService",
+    "PractitionerService",
+    "ProvisionalService",
+    "Wanted",
+]

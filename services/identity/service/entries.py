@@ -22,6 +22,8 @@ from services.identity.model import (
     PersonEvent,
     PersonIdentifier,
     PersonState,
+    Provisional,
+    ProvisionalKind,
 )
 from services.identity.normalise.identifiers import NormalIdentifier
 from services.identity.ports import IdentifierTaken, NewId, Store, Transaction
@@ -33,6 +35,7 @@ _ATTEMPTS = 5
 PERSON_REGISTERED = "PERSON_REGISTERED"
 PROVISIONAL_REGISTERED = "PROVISIONAL_REGISTERED"
 IDENTIFIER_ADDED = "IDENTIFIER_ADDED"
+AUTHORITY_NOTICED = "AUTHORITY_NOTICED"
 
 
 async def write(store: Store, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -70,23 +73,33 @@ class Entries:
         """A new person with national identifiers."""
         return Person(self._new_id(), PersonState.ACTIVE, demographics, identifiers, None, self.now)
 
-    def provisional(self, facility: str, claimed: Demographics, identifiers: tuple[PersonIdentifier, ...]) -> Person:
-        """A new provisional person of a facility."""
-        return Person(self._new_id(), PersonState.PROVISIONAL, claimed, identifiers, facility, self.now)
+    def provisional(
+        self,
+        facility: str,
+        claimed: Demographics,
+        identifiers: tuple[PersonIdentifier, ...],
+        came: Provisional | None = None,
+    ) -> Person:
+        """A new provisional person of a facility; without `came`, one of whom only documents came."""
+        came = came or Provisional(facility, ProvisionalKind.UNIDENTIFIED, self.now)
+        return Person(
+            self._new_id(), PersonState.PROVISIONAL, claimed, identifiers, facility, self.now, provisional=came
+        )
 
     def registered(self, person: Person) -> PersonEvent:
         """The first line of a person's history."""
         kind = PERSON_REGISTERED if person.state is PersonState.ACTIVE else PROVISIONAL_REGISTERED
-        return self._event(person.id, kind, {"identifiers": ",".join(one.key.kind for one in person.identifiers)})
+        return self.event(person.id, kind, {"identifiers": ",".join(one.key.kind for one in person.identifiers)})
 
     def added(self, identifiers: Mapping[UUID, tuple[PersonIdentifier, ...]]) -> tuple[PersonEvent, ...]:
         """Lines for identifiers added to persons."""
         return tuple(
-            self._event(person, IDENTIFIER_ADDED, {"identifiers": ",".join(one.key.kind for one in added)})
+            self.event(person, IDENTIFIER_ADDED, {"identifiers": ",".join(one.key.kind for one in added)})
             for person, added in identifiers.items()
         )
 
-    def _event(self, person: UUID, kind: str, detail: Mapping[str, str]) -> PersonEvent:
+    def event(self, person: UUID, kind: str, detail: Mapping[str, str]) -> PersonEvent:
+        """A line of a person's history; `detail` holds codes only."""
         return PersonEvent(person, self._new_id(), kind, self.now, self._actor, detail)
 
 

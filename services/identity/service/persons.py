@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from uuid import UUID
-
-from lienthong.client.temporary_identifier import TemporaryIdentifier, TemporaryIdentifierInvalid, issue, parse
 
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.principal import Principal, PrincipalKind
-from services.identity.errors import IdentifierConflict, PersonNotFound, TemporaryIdentifierRefused
+from services.identity.errors import IdentifierConflict, PersonNotFound
 from services.identity.model import (
     FOUNDING,
     LOCAL,
     Assurance,
-    BirthDate,
     Demographics,
     Identifier,
-    IdentifierType,
     Outcome,
     Person,
     PersonState,
     Query,
     Resolution,
-    Sex,
 )
 from services.identity.normalise.names import name as normal_name
 from services.identity.ports import NewId, Store, Transaction
 from services.identity.resolution import Asked, HolderIndex, ask, contested, resolve
 from services.identity.service.actors import AT_FACILITY, actor, require_active
-from services.identity.service.entries import Entries, local_mrn, write
+from services.identity.service.entries import Entries, write
 from services.identity.service.views import masked, without_demographics
-
-_OLDEST = 130
 
 
 class PersonService:
@@ -85,7 +77,7 @@ class PersonService:
 
             scope = f"{actor(principal)}/RegisterPerson"
             answer = json.loads(await transaction.once(scope, request_id, digest, first_time))
-            person = await _existing(transaction, UUID(answer["person"]))
+            person = await existing(transaction, UUID(answer["person"]))
             return person, answer["created"]
 
         person, created = await write(self._store, work)
@@ -117,7 +109,7 @@ class PersonService:
     ) -> Asked:
         """The registration in canonical form. Raises InvalidArgument naming every wrong field."""
         asked = ask(identifiers, demographics)
-        wrong = _birth_violations(demographics, "demographics.birth_date", self._clock().date())
+        wrong = birth_violations(demographics, "demographics.birth_date", self._clock().date())
         for at, one in enumerate(asked.identifiers):
             if one.identifier.type in LOCAL:
                 wrong.append(FieldViolation(f"identifiers[{at}].type", "a national identifier", "TYPE_NOT_NATIONAL"))
@@ -137,88 +129,18 @@ class PersonService:
             raise InvalidArgument.of(*wrong)
         return asked
 
-    async def register_provisional(
-        self,
-        principal: Principal,
-        temporary: str,
-        sex: Sex,
-        estimated_age: int | None,
-        claimed: Demographics,
-        mrn: str,
-        request_id: str,
-        digest: bytes,
-    ) -> tuple[Person, str]:
-        """The provisional person and the temporary identifier in print. An identifier issued offline is adopted; one
-        that is known, like a patient number that is known, gives the person registered first.
-        """
-        facility = principal.facility or ""
-        number = _own_temporary(temporary, facility) if temporary else None
-        demographics = self._claimed(claimed, sex, estimated_age)
-        given = [Identifier(IdentifierType.TEMPORARY, str(number))] if number else []
-        asked = ask(given + ([local_mrn(facility, mrn)] if mrn else []), demographics)
-        if any(one.key is None for one in asked.identifiers):
-            raise InvalidArgument.of(FieldViolation("local_mrn", "1 to 100 characters", "LOCAL_MRN_MALFORMED"))
-
-        async def work(transaction: Transaction) -> Person:
-            await require_active(transaction, principal)
-
-            async def first_time() -> bytes:
-                return str(await self._register_provisional(transaction, principal, facility, asked)).encode()
-
-            scope = f"{actor(principal)}/RegisterProvisionalPerson"
-            return await _existing(
-                transaction, UUID((await transaction.once(scope, request_id, digest, first_time)).decode())
-            )
-
-        person = await write(self._store, work)
-        held = person.first(IdentifierType.TEMPORARY)
-        return person, str(number) if number else (held.identifier.value if held else "")
-
-    async def _register_provisional(
-        self, transaction: Transaction, principal: Principal, facility: str, asked: Asked
-    ) -> UUID:
-        entries = Entries(self._clock, self._new_id, principal)
-        holders = {key: holder for holder in await transaction.holders(asked.keys) for key in holder.matched}
-        identifiers = entries.identifiers(asked.identifiers, Assurance.TYPED)
-        # The wristband outranks the patient number: it was put on at the bedside.
-        holder = next((holders[one.key] for one in identifiers if one.key in holders), None)
-        banded = any(one.key.type is IdentifierType.TEMPORARY for one in identifiers)
-        if not banded and (holder is None or IdentifierType.TEMPORARY not in holder.held):
-            issued = ask([Identifier(IdentifierType.TEMPORARY, str(issue(facility)))], asked.demographics)
-            identifiers = entries.identifiers(issued.identifiers, Assurance.TYPED) + identifiers
-        if holder is None:
-            person = entries.provisional(facility, asked.demographics, identifiers)
-            await transaction.add_persons([person], [entries.registered(person)])
-            return person.id
-        new = tuple(one for one in identifiers if one.key not in holders)
-        if new:
-            added = {holder.person: new}
-            await transaction.add_identifiers(added, entries.added(added))
-        return holder.person
-
-    def _claimed(self, claimed: Demographics, sex: Sex, estimated_age: int | None) -> Demographics:
-        today = self._clock().date()
-        wrong = _birth_violations(claimed, "claimed.birth_date", today)
-        if estimated_age is not None and not 0 <= estimated_age <= _OLDEST:
-            wrong.append(FieldViolation("estimated_age", f"0 to {_OLDEST}", "AGE_OUT_OF_RANGE"))
-        if wrong:
-            raise InvalidArgument.of(*wrong)
-        birth = claimed.birth
-        if birth is None and estimated_age is not None:
-            birth = BirthDate(today.year - estimated_age, estimated=True)
-        return replace(claimed, birth=birth, sex=sex)
-
     async def get(self, principal: Principal, id: UUID) -> Person:
         """A person, for the person, for a steward, and a provisional one for the facility that registered it;
         PersonNotFound to all others, whether there is such a person or not.
         """
         person = await self._store.read(lambda transaction: transaction.person(id))
-        if person is None or not _may_see(principal, person):
+        if person is None or not may_see(principal, person):
             raise PersonNotFound("no such person")
         return masked(person) if principal.kind in AT_FACILITY else person
 
 
-def _may_see(principal: Principal, person: Person) -> bool:
+def may_see(principal: Principal, person: Person) -> bool:
+    """True when the principal may read the whole entry."""
     if principal.kind in AT_FACILITY:
         return person.state is PersonState.PROVISIONAL and person.facility == principal.facility
     if principal.kind is PrincipalKind.CITIZEN:
@@ -226,32 +148,17 @@ def _may_see(principal: Principal, person: Person) -> bool:
     return principal.kind is PrincipalKind.STEWARD
 
 
-async def _existing(transaction: Transaction, id: UUID) -> Person:
+async def existing(transaction: Transaction, id: UUID) -> Person:
+    """A person. Raises PersonNotFound."""
     person = await transaction.person(id)
     if person is None:
         raise PersonNotFound("no such person")
     return person
 
 
-def _birth_violations(demographics: Demographics, field: str, today: date) -> list[FieldViolation]:
+def birth_violations(demographics: Demographics, field: str, today: date) -> list[FieldViolation]:
+    """What is wrong with a date of birth, under the name of its field."""
     birth = demographics.birth
     if birth is None or date(birth.year, birth.month or 1, birth.day or 1) <= today:
         return []
     return [FieldViolation(field, "not in the future", "BIRTH_DATE_IN_FUTURE")]
-
-
-def _own_temporary(text: str, facility: str) -> TemporaryIdentifier:
-    violation = "a temporary identifier of the calling facility"
-    try:
-        number = parse(text)
-    except TemporaryIdentifierInvalid as invalid:
-        raise TemporaryIdentifierRefused(
-            "not a temporary identifier",
-            violations=(FieldViolation("temporary_identifier", violation, f"TEMPORARY_{invalid.reason}"),),
-        ) from None
-    if number.facility != facility:
-        raise TemporaryIdentifierRefused(
-            "issued by another facility",
-            violations=(FieldViolation("temporary_identifier", violation, "TEMPORARY_OF_OTHER_FACILITY"),),
-        )
-    return number

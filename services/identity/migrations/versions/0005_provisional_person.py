@@ -37,7 +37,9 @@ def upgrade() -> None:
     )
     waiting = sa.text("waiting")
     columns = ["arrival_at", "person_id"]
-    op.create_index("ix_provisional_person_waiting", "provisional_person", ["facility_id", *columns], postgresql_where=waiting)
+    op.create_index(
+        "ix_provisional_person_waiting", "provisional_person", ["facility_id", *columns], postgresql_where=waiting
+    )
     op.create_index("ix_provisional_person_arrival", "provisional_person", columns, postgresql_where=waiting)
     op.create_index(
         "ix_provisional_person_mother_id",

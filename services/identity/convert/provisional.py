@@ -1,0 +1,62 @@
+"""Provisional persons, newborns and work lists."""
+
+from __future__ import annotations
+
+from lienthong.identity.v1 import person_service_pb2
+
+from services.identity import model
+from services.identity.convert.persons import KIND, person_message
+from services.identity.convert.scalars import (
+    demographics_in,
+    optional,
+    organization_code,
+    resource_id,
+    sex_in,
+    stamp,
+    time_in,
+)
+from services.identity.service import Arrival, Birth, Line, Wanted
+
+
+def arrival_in(message: person_service_pb2.RegisterProvisionalPersonRequest) -> Arrival:
+    """How somebody came."""
+    return Arrival(
+        sex=sex_in(message.sex, "sex"),
+        kind=optional(KIND, message.kind, "kind") or model.ProvisionalKind.UNIDENTIFIED,
+        estimated_age=message.estimated_age if message.HasField("estimated_age") else None,
+        claimed=demographics_in(message.claimed, "claimed"),
+        temporary=message.temporary_identifier,
+        alias=message.alias,
+        mrn=message.local_mrn,
+        at=time_in(message.arrival_time, "arrival_time") if message.HasField("arrival_time") else None,
+    )
+
+
+def birth_in(message: person_service_pb2.RegisterNewbornRequest) -> Birth:
+    """One child of a birth."""
+    return Birth(
+        mother=resource_id(message.mother, "persons", "mother") if message.mother else None,
+        at=time_in(message.birth_time, "birth_time"),
+        order=message.birth_order,
+        sex=sex_in(message.sex, "sex"),
+        temporary=message.temporary_identifier,
+        mrn=message.local_mrn,
+    )
+
+
+def wanted_in(message: person_service_pb2.ListProvisionalPersonsRequest) -> Wanted:
+    """Which part of the work list."""
+    facility = organization_code(message.organization, "organization") if message.organization else None
+    return Wanted(facility, message.min_age_hours, message.notice_due)
+
+
+def line_message(line: Line) -> person_service_pb2.ProvisionalPersonItem:
+    """A line of the work list in proto."""
+    came = line.came
+    return person_service_pb2.ProvisionalPersonItem(
+        person=person_message(line.person),
+        arrival_time=stamp(came.arrival_at),
+        age_hours=line.age_hours,
+        notice_deadline=stamp(came.notice_due_at) if came.notice_due_at else None,
+        notice_time=stamp(came.notice_at) if came.notice_at else None,
+    )

@@ -1,0 +1,83 @@
+"""Provisional persons and newborns: their part of `lienthong.identity.v1.PersonService`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from lienthong.identity.v1 import person_service_pb2, person_service_pb2_grpc
+
+from services.chassis.call import current_call
+from services.chassis.paging import decode_token, encode_token, page_limit
+from services.chassis.server import RpcContext
+from services.identity.convert import persons, provisional, scalars
+from services.identity.rpc.answers import count_outcomes, digest
+from services.identity.service import NewbornService, ProvisionalService
+from services.identity.telemetry import Instruments
+
+
+class ProvisionalMethods(person_service_pb2_grpc.PersonServiceServicer):
+    """Methods around persons whose identity is not confirmed."""
+
+    def __init__(self, provisional: ProvisionalService, newborns: NewbornService, instruments: Instruments) -> None:
+        self._provisional = provisional
+        self._newborns = newborns
+        self._instruments = instruments
+
+    async def RegisterProvisionalPerson(
+        self, request: person_service_pb2.RegisterProvisionalPersonRequest, context: RpcContext
+    ) -> person_service_pb2.RegisterProvisionalPersonResponse:
+        """Registers somebody whose identity is not confirmed."""
+        person, number = await self._provisional.register(
+            current_call().principal,
+            provisional.arrival_in(request),
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        count_outcomes(self._instruments.registrations, ["provisional"])
+        return person_service_pb2.RegisterProvisionalPersonResponse(
+            person=persons.person_message(person), temporary_identifier=number
+        )
+
+    async def RegisterNewborn(
+        self, request: person_service_pb2.RegisterNewbornRequest, context: RpcContext
+    ) -> person_service_pb2.RegisterNewbornResponse:
+        """Registers a newborn by mother and order of birth."""
+        person, number = await self._newborns.register(
+            current_call().principal,
+            provisional.birth_in(request),
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        count_outcomes(self._instruments.registrations, ["newborn"])
+        return person_service_pb2.RegisterNewbornResponse(
+            person=persons.person_message(person), temporary_identifier=number
+        )
+
+    async def ListProvisionalPersons(
+        self, request: person_service_pb2.ListProvisionalPersonsRequest, context: RpcContext
+    ) -> person_service_pb2.ListProvisionalPersonsResponse:
+        """A page of the work list."""
+        limit = page_limit(request.page_size)
+        bound = f"ListProvisionalPersons|{request.organization}|{request.min_age_hours}|{request.notice_due}"
+        last = decode_token(request.page_token, bound)
+        after = (datetime.fromisoformat(last[0]), UUID(last[1])) if last else None
+        found = await self._provisional.list(current_call().principal, provisional.wanted_in(request), after, limit + 1)
+        end = found[limit - 1] if len(found) > limit else None
+        return person_service_pb2.ListProvisionalPersonsResponse(
+            items=[provisional.line_message(one) for one in found[:limit]],
+            next_page_token=encode_token((end.came.arrival_at.isoformat(), str(end.person.id)), bound) if end else "",
+        )
+
+    async def RecordAuthorityNotice(
+        self, request: person_service_pb2.RecordAuthorityNoticeRequest, context: RpcContext
+    ) -> person_service_pb2.RecordAuthorityNoticeResponse:
+        """Keeps when the authority of the commune was told."""
+        line = await self._provisional.note_notice(
+            current_call().principal,
+            scalars.resource_id(request.name, "persons", "name"),
+            scalars.time_in(request.notice_time, "notice_time") if request.HasField("notice_time") else None,
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        return person_service_pb2.RecordAuthorityNoticeResponse(item=provisional.line_message(line))
