@@ -15,7 +15,9 @@ from uuid import UUID
 from services.chassis.errors import RequestIdReused
 from services.identity.links import ChangeKind, NewReviewTask, PersonChange
 from services.identity.model import (
+    LOCAL,
     CareLevel,
+    Demographics,
     Filing,
     FilingKey,
     Holder,
@@ -27,6 +29,7 @@ from services.identity.model import (
     PersonIdentifier,
     PersonState,
     Practitioner,
+    Provisional,
 )
 from services.identity.ports import IdentifierTaken, Transaction
 
@@ -40,6 +43,7 @@ class _State:
     filings: dict[FilingKey, Filing] = field(default_factory=dict)
     organizations: dict[str, Organization] = field(default_factory=dict)
     practitioners: dict[UUID, Practitioner] = field(default_factory=dict)
+    aliases: dict[tuple[str, str], tuple[UUID, datetime]] = field(default_factory=dict)
     requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     redirects: dict[UUID, UUID] = field(default_factory=dict)
     changes: list[PersonChange] = field(default_factory=list)
@@ -48,6 +52,11 @@ class _State:
 
 def _same(one: NewReviewTask, other: NewReviewTask) -> bool:
     return (one.person, one.reason) == (other.person, other.reason)
+
+
+def _line(person: Person) -> Person:
+    local = tuple(one for one in person.identifiers if one.identifier.type in LOCAL)
+    return replace(person, demographics=Demographics(), identifiers=local)
 
 
 class _MemoryTransaction:
@@ -97,6 +106,63 @@ class _MemoryTransaction:
             if any(key == one.key and (key.exclusive or holder == id) for key, holder in taken):
                 raise IdentifierTaken
             taken.add((one.key, id))
+
+    async def take_alias(self, facility: str, alias: str, id: UUID, now: datetime, until: datetime) -> bool:
+        holder, end = self._state.aliases.get((facility, alias), (id, now))
+        if holder != id and end > now:
+            return False
+        self._state.aliases[facility, alias] = (id, until)
+        return True
+
+    async def used_aliases(self, facility: str, now: datetime) -> frozenset[str]:
+        used = self._state.aliases.items()
+        return frozenset(alias for (owner, alias), (_, until) in used if owner == facility and until > now)
+
+    async def come(self, id: UUID, came: Provisional, events: Sequence[PersonEvent]) -> None:
+        self._state.persons[id] = replace(self._state.persons[id], provisional=came)
+        self._state.events += events
+
+    async def note_notice(self, id: UUID, at: datetime, events: Sequence[PersonEvent]) -> bool:
+        person = self._state.persons[id]
+        if person.provisional is None or person.provisional.notice_at is not None:
+            return False
+        self._state.persons[id] = replace(person, provisional=replace(person.provisional, notice_at=at))
+        self._state.events += events
+        return True
+
+    async def waiting(
+        self,
+        facility: str | None,
+        arrived_until: datetime | None,
+        notice_due_until: datetime | None,
+        after: tuple[datetime, UUID] | None,
+        limit: int,
+    ) -> Sequence[Person]:
+        found = []
+        for person in self._state.persons.values():
+            came = person.provisional
+            if came is None or person.state is not PersonState.PROVISIONAL or facility not in {None, came.facility}:
+                continue
+            if arrived_until is not None and came.arrival_at > arrived_until:
+                continue
+            due = came.notice_due_at if came.notice_at is None else None
+            if notice_due_until is not None and (due is None or due > notice_due_until):
+                continue
+            if after is None or (came.arrival_at, person.id) > after:
+                found.append((came.arrival_at, person.id))
+        return [_line(self._state.persons[id]) for _, id in sorted(found)[:limit]]
+
+    async def children(self, mothers: Collection[UUID], order: int) -> Sequence[Person]:
+        return [
+            _line(person)
+            for person in sorted(self._state.persons.values(), key=lambda one: one.id)
+            if person.provisional is not None
+            and person.provisional.mother in mothers
+            and person.provisional.birth_order == order
+        ]
+
+    async def lock(self, id: UUID) -> None:
+        """One writer at a time writes anyway."""
 
     async def history(self, id: UUID) -> Sequence[PersonEvent]:
         return [event for event in self._state.events if event.person == id]

@@ -12,7 +12,14 @@ import pytest
 from services.chassis.clock import FrozenClock
 from services.chassis.principal import Principal, PrincipalKind
 from services.identity.model import Area, CareLevel, Era, Organization, OrganizationState
-from services.identity.service import FilingService, OrganizationService, PersonService, PractitionerService
+from services.identity.service import (
+    FilingService,
+    NewbornService,
+    OrganizationService,
+    PersonService,
+    PractitionerService,
+    ProvisionalService,
+)
 from tests.fakes.identity_memory import MemoryStore
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -40,7 +47,10 @@ class Operations:
     """All operations over one store."""
 
     store: MemoryStore
+    clock: FrozenClock
     persons: PersonService
+    provisional: ProvisionalService
+    newborns: NewbornService
     filing: FilingService
     organizations: OrganizationService
     practitioners: PractitionerService
@@ -55,7 +65,10 @@ async def operations() -> Operations:
 
     made = Operations(
         store,
+        clock,
         PersonService(store, clock, new_id),
+        ProvisionalService(store, clock, new_id),
+        NewbornService(store, clock, new_id),
         FilingService(store, clock, new_id),
         OrganizationService(store, clock),
         PractitionerService(store, clock, new_id),

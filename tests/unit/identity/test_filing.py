@@ -20,6 +20,7 @@ from services.identity.model import (
     Sex,
     SourceRecord,
 )
+from services.identity.service import Arrival
 from tests.unit.identity.conftest import HOSPITAL, RECORDS, STEWARD, Operations
 
 HOA = Demographics(name="Nguyễn Thị Hoà", birth=BirthDate(1985, 3, 2), sex=Sex.FEMALE)
@@ -119,9 +120,7 @@ async def test_a_birth_date_in_the_future_is_a_warning(operations: Operations) -
 
 
 async def test_a_wristband_leads_to_its_provisional_person(operations: Operations) -> None:
-    person, number = await operations.persons.register_provisional(
-        HOSPITAL, "", Sex.FEMALE, None, Demographics(), "", "p1", b"1"
-    )
+    person, number = await operations.provisional.register(HOSPITAL, Arrival(Sex.FEMALE), "p1", b"1")
     band = Identifier(IdentifierType.TEMPORARY, number)
     with_band, by_number = await file(operations, said(band), said(demographics=replace(HOA, phone="0912345678")))
     assert with_band.person == by_number.person == person.id
@@ -133,17 +132,13 @@ async def test_a_wristband_leads_to_its_provisional_person(operations: Operation
 async def test_a_wristband_issued_offline_is_adopted(operations: Operations) -> None:
     band = str(issue("01001"))
     (filing,) = await file(operations, said(Identifier(IdentifierType.TEMPORARY, band)))
-    person, number = await operations.persons.register_provisional(
-        HOSPITAL, band, Sex.FEMALE, None, Demographics(), "", "p1", b"1"
-    )
+    person, number = await operations.provisional.register(HOSPITAL, Arrival(Sex.FEMALE, temporary=band), "p1", b"1")
     assert (person.id, number) == (filing.person, band)
 
 
 async def test_a_provisional_person_of_a_document_gets_a_wristband_when_asked(operations: Operations) -> None:
     (filing,) = await file(operations, said())
-    person, number = await operations.persons.register_provisional(
-        HOSPITAL, "", Sex.FEMALE, None, Demographics(), "BN1", "p1", b"1"
-    )
+    person, number = await operations.provisional.register(HOSPITAL, Arrival(Sex.FEMALE, mrn="BN1"), "p1", b"1")
     assert person.id == filing.person
     assert number.startswith("T-01001-")
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from lienthong.client.temporary_identifier import issue
 
 from services.chassis.errors import InvalidArgument, RequestIdReused
 from services.chassis.principal import Principal, PrincipalKind
@@ -15,7 +14,6 @@ from services.identity.errors import (
     OrganizationNotFound,
     OrganizationSuspended,
     PersonNotFound,
-    TemporaryIdentifierRefused,
 )
 from services.identity.model import (
     Agreement,
@@ -26,7 +24,6 @@ from services.identity.model import (
     IdentifierType,
     Outcome,
     Person,
-    PersonState,
     Query,
     Sex,
 )
@@ -196,68 +193,9 @@ async def test_a_suspended_or_unknown_facility_can_neither_register_nor_resolve(
         await register(operations, CITIZEN_ID)
     with pytest.raises(OrganizationSuspended):
         await operations.persons.resolve(HOSPITAL, [Query((CITIZEN_ID,), HOA)])
-    with pytest.raises(OrganizationSuspended):
-        await provisional(operations)
     stranger = Principal(PrincipalKind.FACILITY, "x", facility="96999")
     with pytest.raises(OrganizationNotFound):
         await register(operations, CITIZEN_ID, principal=stranger)
-
-
-async def provisional(
-    operations: Operations,
-    temporary: str = "",
-    *,
-    claimed: Demographics | None = None,
-    age: int | None = None,
-    mrn: str = "",
-    request_id: str = "p1",
-    principal: Principal = HOSPITAL,
-) -> tuple[Person, str]:
-    return await operations.persons.register_provisional(
-        principal, temporary, Sex.MALE, age, claimed or Demographics(), mrn, request_id, request_id.encode()
-    )
-
-
-async def test_a_provisional_person_gets_a_number_and_belongs_to_its_facility(operations: Operations) -> None:
-    person, number = await provisional(operations, age=40)
-    assert number.startswith("T-01001-")
-    assert (person.state, person.facility) == (PersonState.PROVISIONAL, "01001")
-    assert person.demographics == Demographics(birth=BirthDate(1986, estimated=True), sex=Sex.MALE)
-    assert (await operations.persons.get(HOSPITAL, person.id)).id == person.id
-    with pytest.raises(PersonNotFound):
-        await operations.persons.get(CLINIC, person.id)
-    assert await provisional(operations, age=40) == (person, number)
-
-
-async def test_a_number_issued_offline_is_adopted_once(operations: Operations) -> None:
-    offline = str(issue("01001"))
-    first, number = await provisional(operations, offline.lower().replace("-", ""))
-    assert number == offline
-    again, same = await provisional(operations, offline, request_id="p2")
-    assert (again.id, same) == (first.id, offline)
-
-
-async def test_the_same_patient_number_is_the_same_provisional_person(operations: Operations) -> None:
-    first = await provisional(operations, mrn="BN 7")
-    again = await provisional(operations, mrn="BN  7", request_id="p2")
-    elsewhere, _ = await provisional(operations, mrn="BN 7", request_id="p3", principal=CLINIC)
-    assert again == first
-    assert elsewhere.id != first[0].id
-
-
-@pytest.mark.parametrize(
-    "temporary", ["T-01001-0000000-00", "nonsense", str(issue("79002"))], ids=["wrong", "nonsense", "foreign"]
-)
-async def test_a_wrong_or_foreign_number_is_refused(operations: Operations, temporary: str) -> None:
-    with pytest.raises(TemporaryIdentifierRefused) as refused:
-        await provisional(operations, temporary)
-    assert [one.field for one in refused.value.violations] == ["temporary_identifier"]
-
-
-@pytest.mark.parametrize("age", [-1, 131])
-async def test_an_impossible_age_is_refused(operations: Operations, age: int) -> None:
-    with pytest.raises(InvalidArgument):
-        await provisional(operations, age=age)
 
 
 async def test_who_may_read_a_person(operations: Operations) -> None:
