@@ -141,6 +141,8 @@ class _MemoryTransaction:
         found = []
         for person in self._state.persons.values():
             came = person.provisional
+            if person.id in self._state.redirects:
+                continue
             if came is None or person.state is not PersonState.PROVISIONAL or facility not in {None, came.facility}:
                 continue
             if arrived_until is not None and came.arrival_at > arrived_until:

@@ -30,9 +30,9 @@ from services.identity.model import (
     PersonState,
 )
 from services.identity.ports import IdentifierTaken
+from services.identity.postgres import provisional_rows
 from services.identity.postgres.arrays import unnested
 from services.identity.postgres.links import LinkTables
-from services.identity.postgres import provisional_rows
 from services.identity.postgres.vault import Vault
 from services.identity.schema import identifier_lookup, person, person_event, person_identifier, source_record
 

@@ -158,7 +158,8 @@ async def _mothers(transaction: Transaction, facility: str, named: UUID | None) 
     mother = await transaction.person(named)
     if mother is None or (mother.state is PersonState.PROVISIONAL and mother.facility != facility):
         raise PersonNotFound("no such mother")
-    return [named]
+    root = (await transaction.currents([named]))[named]
+    return list((await transaction.members([root]))[root])
 
 
 async def _sibling(transaction: Transaction, mothers: Collection[UUID], birth: Birth) -> Person | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import grpc
 import psycopg
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from lienthong.identity.v1 import person_service_pb2, person_service_pb2_grpc, source_record_service_pb2_grpc
 from lienthong.type.v1 import administrative_sex_pb2
 
@@ -16,7 +18,16 @@ from tests.fixtures.identities import Running
 from tests.integration.identity.conftest import CITIZEN_ID, NAME, PHONE, demographics, registration
 from tests.integration.identity.test_persons import TIMEOUT, batch
 
-SECRETS = (NAME, "Hoà", "Ho\\u00e0", CITIZEN_ID, PHONE, "BN1")
+_NOW = datetime.now(UTC).replace(microsecond=0)
+# An hour that nothing else happened at.
+BORN = _NOW - timedelta(days=40, minutes=7)
+SECRETS = (f"{BORN:%Y-%m-%d}", f"{BORN:%H:%M:%S}+00", NAME, "Hoà", "Ho\\u00e0", CITIZEN_ID, PHONE, "BN1")
+
+
+def timestamp(at: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp
 
 
 async def use(identity: Running) -> None:
@@ -30,7 +41,11 @@ async def use(identity: Running) -> None:
             claimed=demographics(),
             local_mrn="BN1",
         )
-        await stub.RegisterProvisionalPerson(provisional, timeout=TIMEOUT)
+        woman = (await stub.RegisterProvisionalPerson(provisional, timeout=TIMEOUT)).person
+        newborn = person_service_pb2.RegisterNewbornRequest(
+            request_id=str(uuid4()), mother=woman.name, birth_time=timestamp(BORN), birth_order=1, sex=woman.demographics.sex
+        )
+        await stub.RegisterNewborn(newborn, timeout=TIMEOUT)
         for bad in (registration(name="Lê Văn Tám"), registration("12345")):
             with pytest.raises(grpc.aio.AioRpcError):
                 await stub.RegisterPerson(bad, timeout=TIMEOUT)

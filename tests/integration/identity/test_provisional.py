@@ -1,0 +1,106 @@
+"""Provisional persons, newborns and work lists over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from lienthong.identity.v1 import person_pb2, person_service_pb2, person_service_pb2_grpc
+from lienthong.type.v1 import administrative_sex_pb2
+
+from services.chassis.principal import PrincipalKind
+from tests.fixtures.identities import Running
+from tests.integration.identity.conftest import registration
+from tests.integration.identity.test_persons import TIMEOUT, reason
+
+FEMALE = administrative_sex_pb2.ADMINISTRATIVE_SEX_FEMALE
+
+
+def ago(hours: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.now(UTC) - timedelta(hours=hours))
+    return stamp
+
+
+def arrival(hours: float) -> person_service_pb2.RegisterProvisionalPersonRequest:
+    return person_service_pb2.RegisterProvisionalPersonRequest(
+        request_id=str(uuid4()),
+        sex=FEMALE,
+        kind=person_pb2.PROVISIONAL_KIND_EMERGENCY,
+        arrival_time=ago(hours),
+        estimated_age=30,
+    )
+
+
+async def test_the_work_list_of_a_facility_page_by_page(identity: Running) -> None:
+    async with identity.as_facility() as channel, identity.as_facility("79002") as other:
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        made = [await stub.RegisterProvisionalPerson(arrival(hours), timeout=TIMEOUT) for hours in (50, 30, 1)]
+        await person_service_pb2_grpc.PersonServiceStub(other).RegisterProvisionalPerson(arrival(40), timeout=TIMEOUT)
+        wanted = person_service_pb2.ListProvisionalPersonsRequest(min_age_hours=24, page_size=1)
+        items: list[person_service_pb2.ProvisionalPersonItem] = []
+        while True:
+            page = await stub.ListProvisionalPersons(wanted, timeout=TIMEOUT)
+            items += page.items
+            if not page.next_page_token:
+                break
+            wanted.page_token = page.next_page_token
+        due = person_service_pb2.ListProvisionalPersonsRequest(notice_due=True)
+        (late,) = (await stub.ListProvisionalPersons(due, timeout=TIMEOUT)).items
+        notice = person_service_pb2.RecordAuthorityNoticeRequest(request_id=str(uuid4()), name=late.person.name)
+        told = await stub.RecordAuthorityNotice(notice, timeout=TIMEOUT)
+        assert await stub.RecordAuthorityNotice(notice, timeout=TIMEOUT) == told
+        assert not (await stub.ListProvisionalPersons(due, timeout=TIMEOUT)).items
+        wanted.min_age_hours = 25
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.ListProvisionalPersons(wanted, timeout=TIMEOUT)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [(item.person.name, item.age_hours) for item in items] == [
+        (made[0].person.name, 50),
+        (made[1].person.name, 30),
+    ]
+    assert items[0].person.alias == made[0].person.alias
+    assert len(made[0].person.alias.split()) == 2
+    assert not items[0].person.HasField("demographics")
+    assert items[0].notice_deadline.ToDatetime() - items[0].arrival_time.ToDatetime() == timedelta(hours=48)
+    assert (late.person.name, late.HasField("notice_time")) == (made[0].person.name, False)
+    assert told.item.HasField("notice_time")
+    async with identity.as_officer(PrincipalKind.STEWARD) as channel:
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        everybody = await stub.ListProvisionalPersons(
+            person_service_pb2.ListProvisionalPersonsRequest(), timeout=TIMEOUT
+        )
+    assert [item.age_hours for item in everybody.items] == [50, 40, 30, 1]
+
+
+async def test_a_newborn_registered_many_times_at_once_is_one_person(identity: Running) -> None:
+    async with identity.as_facility("01001") as one, identity.as_facility("79002") as other:
+        stubs = [person_service_pb2_grpc.PersonServiceStub(channel) for channel in (one, other)]
+        mother = (await stubs[0].RegisterPerson(registration(), timeout=TIMEOUT)).person
+        born = ago(3)
+
+        def birth(order: int) -> person_service_pb2.RegisterNewbornRequest:
+            return person_service_pb2.RegisterNewbornRequest(
+                request_id=str(uuid4()), mother=mother.name, birth_time=born, birth_order=order, sex=FEMALE
+            )
+
+        answers = await asyncio.gather(
+            *(stubs[at % 2].RegisterNewborn(birth(1 + at // 2 % 2), timeout=TIMEOUT) for at in range(8))
+        )
+        twisted = birth(1)
+        twisted.sex = administrative_sex_pb2.ADMINISTRATIVE_SEX_MALE
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stubs[0].RegisterNewborn(twisted, timeout=TIMEOUT)
+    assert reason(refused.value) == "NEWBORN_CONFLICT"
+    assert refused.value.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert len({answer.person.name for answer in answers}) == 2
+    assert mother.name not in {answer.person.name for answer in answers}
+    assert len({answer.temporary_identifier for answer in answers}) == 4
+    child = answers[0].person
+    assert (child.mother, child.birth_order) == (mother.name, 1)
+    assert child.provisional_kind == person_pb2.PROVISIONAL_KIND_NEWBORN
+    assert not child.demographics.HasField("human_name")
