@@ -43,7 +43,11 @@ async def use(identity: Running) -> None:
         )
         woman = (await stub.RegisterProvisionalPerson(provisional, timeout=TIMEOUT)).person
         newborn = person_service_pb2.RegisterNewbornRequest(
-            request_id=str(uuid4()), mother=woman.name, birth_time=timestamp(BORN), birth_order=1, sex=woman.demographics.sex
+            request_id=str(uuid4()),
+            mother=woman.name,
+            birth_time=timestamp(BORN),
+            birth_order=1,
+            sex=woman.demographics.sex,
         )
         await stub.RegisterNewborn(newborn, timeout=TIMEOUT)
         for bad in (registration(name="Lê Văn Tám"), registration("12345")):
