@@ -38,6 +38,7 @@ from services.identity.service import (
     PersonService,
     PractitionerService,
     ProvisionalService,
+    UpdateService,
 )
 from services.identity.telemetry import Instruments
 
@@ -54,6 +55,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     persons = PersonService(store, system_clock, uuid7)
     provisional = ProvisionalService(store, system_clock, uuid7)
     newborns = NewbornService(store, system_clock, uuid7)
+    updates = UpdateService(store, system_clock, uuid7)
     filing = FilingService(store, system_clock, uuid7)
     organizations = OrganizationService(store, system_clock)
     practitioners = PractitionerService(store, system_clock, uuid7)
@@ -61,7 +63,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     server = Server(settings.server, api="identity", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-        rpc.PersonServicer(persons, provisional, newborns, instruments),
+        rpc.PersonServicer(persons, provisional, newborns, updates, instruments),
         person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
     )
     server.add(

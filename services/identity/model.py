@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -234,8 +234,21 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What somebody said of a person at a time, as it was said; `actor` as in histories. Statements are only added."""
+
+    id: UUID
+    at: datetime
+    demographics: Demographics
+    assurance: Assurance
+    actor: str
+
+
+@dataclass(frozen=True)
 class Holder:
-    """A person found by keys: which of the asked keys it holds, and of which key types it holds any number at all."""
+    """A person found by keys: which of the asked keys it holds, and of which key types it holds any number at all.
+    Of the keys found, `former` are the person's no longer.
+    """
 
     person: UUID
     state: PersonState
@@ -243,6 +256,12 @@ class Holder:
     facility: str | None
     matched: frozenset[IdentifierKey]
     held: frozenset[IdentifierType]
+    former: frozenset[IdentifierKey] = frozenset()
+    protected: bool = False
+
+    def exclusive(self, keys: Collection[IdentifierKey]) -> bool:
+        """True when one of the keys is this person's and at most one person's at a time."""
+        return any(key.exclusive for key in (self.matched - self.former) & frozenset(keys))
 
 
 class Agreement(Enum):

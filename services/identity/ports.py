@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from services.identity.links import NewReviewTask, PersonChange
+from services.identity.links import ChangeKind, NewReviewTask, PersonChange
 from services.identity.model import (
     CareLevel,
     Filing,
@@ -20,6 +20,7 @@ from services.identity.model import (
     PersonIdentifier,
     Practitioner,
     Provisional,
+    Statement,
 )
 
 T = TypeVar("T")
@@ -78,6 +79,25 @@ class Transaction(Protocol):
 
     async def children(self, mothers: Collection[UUID], order: int) -> Sequence[Person]:
         """Newborns of any of these entries with this order of birth, without demographics."""
+
+    async def change_person(self, changed: Person, kind: ChangeKind, events: Sequence[PersonEvent]) -> bool:
+        """Writes the standing and the demographics of an entry anew, counts its version up and tells followers;
+        identifiers are not touched. False when the entry is not at `changed.version` any more, and nothing is written.
+        """
+
+    async def statements(self, id: UUID) -> Sequence[Statement]:
+        """What was said of a person, oldest first; nothing while only one thing was said."""
+
+    async def add_statements(self, id: UUID, statements: Sequence[Statement]) -> None:
+        """Keeps what was said of a person."""
+
+    async def end_identifiers(self, id: UUID, keys: Collection[IdentifierKey], at: datetime | None) -> None:
+        """Ends numbers of a person at a time, so that they are found still and another person may have them; with None
+        they are the person's again. Raises IdentifierTaken when another person has one meanwhile.
+        """
+
+    async def known_at(self, ids: Collection[UUID], facility: str) -> bool:
+        """True when the facility registered one of the entries, or filed a document under one."""
 
     async def lock(self, id: UUID) -> None:
         """Holds a lock of that name until the transaction ends."""

@@ -76,7 +76,7 @@ class HolderIndex:
 def resolve(asked: Asked, holders: Iterable[Holder]) -> Resolution:
     """Decides one query. `holders` are all persons that hold at least one of its keys."""
     found = [holder for holder in holders if holder.matched & asked.keys]
-    exclusive = [holder for holder in found if any(key.exclusive for key in holder.matched & asked.keys)]
+    exclusive = [holder for holder in found if holder.exclusive(asked.keys)]
     if len(exclusive) > 1:
         return Resolution(Outcome.REVIEW, warnings=asked.warnings, evidence=_identifier_evidence(asked, None))
     # A number that several may hold names nobody by itself: of its holders only those who agree count.
@@ -101,8 +101,7 @@ def contested(asked: Asked, holders: Iterable[Holder]) -> bool:
     exclusively, or holds a shared one and agrees with the demographics.
     """
     return any(
-        any(key.exclusive for key in holder.matched & asked.keys)
-        or cross_check(asked.demographics, holder.demographics).agrees
+        holder.exclusive(asked.keys) or cross_check(asked.demographics, holder.demographics).agrees
         for holder in holders
         if holder.matched & asked.keys
     )

@@ -248,6 +248,18 @@ provisional_person = Table(
     Index("ix_provisional_person_mother_id", "mother_id", postgresql_where=text("mother_id IS NOT NULL")),
 )
 
+# What was said of a person, and when; only added to. A person of whom one thing was said has none: it lies in `person`.
+person_demographics = Table(
+    "person_demographics",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("valid_from", TIME, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("assurance", String(16), nullable=False),
+    Column("actor", String(128), nullable=False),
+)
+
 wristband_alias = Table(
     "wristband_alias",
     METADATA,

@@ -30,6 +30,7 @@ from services.identity.model import (
     PersonState,
     Practitioner,
     Provisional,
+    Statement,
 )
 from services.identity.ports import IdentifierTaken, Transaction
 
@@ -43,6 +44,7 @@ class _State:
     filings: dict[FilingKey, Filing] = field(default_factory=dict)
     organizations: dict[str, Organization] = field(default_factory=dict)
     practitioners: dict[UUID, Practitioner] = field(default_factory=dict)
+    statements: dict[UUID, tuple[Statement, ...]] = field(default_factory=dict)
     aliases: dict[tuple[str, str], tuple[UUID, datetime]] = field(default_factory=dict)
     requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     redirects: dict[UUID, UUID] = field(default_factory=dict)
@@ -68,8 +70,20 @@ class _MemoryTransaction:
         for person in self._state.persons.values():
             matched = frozenset(one.key for one in person.identifiers) & frozenset(keys)
             if matched:
-                held = frozenset(one.key.type for one in person.identifiers if one.valid_to is None)
-                found.append(Holder(person.id, person.state, person.demographics, person.facility, matched, held))
+                active = frozenset(one.key for one in person.identifiers if one.valid_to is None)
+                former = frozenset(key for key in matched - active if key.exclusive)
+                found.append(
+                    Holder(
+                        person.id,
+                        person.state,
+                        person.demographics,
+                        person.facility,
+                        matched,
+                        frozenset(key.type for key in active),
+                        former,
+                        person.protected,
+                    )
+                )
         return found
 
     async def person(self, id: UUID) -> Person | None:
@@ -101,11 +115,15 @@ class _MemoryTransaction:
             self._state.changes.append(PersonChange(event.id, event.person, kind, current, provisional, event.at))
 
     def _claim(self, id: UUID, identifiers: Sequence[PersonIdentifier]) -> None:
-        taken = {(one.key, person.id) for person in self._state.persons.values() for one in person.identifiers}
+        taken = {
+            (one.key, person.id, one.valid_to is None and one.key.exclusive)
+            for person in self._state.persons.values()
+            for one in person.identifiers
+        }
         for one in identifiers:
-            if any(key == one.key and (key.exclusive or holder == id) for key, holder in taken):
+            if any(key == one.key and (exclusive or holder == id) for key, holder, exclusive in taken):
                 raise IdentifierTaken
-            taken.add((one.key, id))
+            taken.add((one.key, id, one.key.exclusive))
 
     async def take_alias(self, facility: str, alias: str, id: UUID, now: datetime, until: datetime) -> bool:
         holder, end = self._state.aliases.get((facility, alias), (id, now))
@@ -162,6 +180,39 @@ class _MemoryTransaction:
             and person.provisional.mother in mothers
             and person.provisional.birth_order == order
         ]
+
+    async def change_person(self, changed: Person, kind: ChangeKind, events: Sequence[PersonEvent]) -> bool:
+        before = self._state.persons[changed.id]
+        if before.version != changed.version:
+            return False
+        self._state.persons[changed.id] = replace(changed, identifiers=before.identifiers, version=before.version + 1)
+        self._state.events += events
+        self._tell(kind, events[:1])
+        return True
+
+    async def statements(self, id: UUID) -> Sequence[Statement]:
+        return sorted(self._state.statements.get(id, ()), key=lambda one: (one.at, one.id))
+
+    async def add_statements(self, id: UUID, statements: Sequence[Statement]) -> None:
+        self._state.statements[id] = (*self._state.statements.get(id, ()), *statements)
+
+    async def end_identifiers(self, id: UUID, keys: Collection[IdentifierKey], at: datetime | None) -> None:
+        for other in self._state.persons.values():
+            current = {one.key for one in other.identifiers if one.valid_to is None and one.key.exclusive}
+            if at is None and other.id != id and current & set(keys):
+                raise IdentifierTaken
+        person = self._state.persons[id]
+        numbers = tuple(replace(one, valid_to=at) if one.key in keys else one for one in person.identifiers)
+        self._state.persons[id] = replace(person, identifiers=numbers)
+
+    async def known_at(self, ids: Collection[UUID], facility: str) -> bool:
+        registered = any(
+            event.person in ids and event.kind.endswith("_REGISTERED") and event.actor.endswith(f"/{facility}")
+            for event in self._state.events
+        )
+        return registered or any(
+            key.facility == facility and filing.person in ids for key, filing in self._state.filings.items()
+        )
 
     async def lock(self, id: UUID) -> None:
         """One writer at a time writes anyway."""

@@ -6,10 +6,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from services.chassis.identifiers import uuid7
+from services.identity.links import ChangeKind
 from services.identity.model import (
     Assurance,
     Demographics,
+    Filing,
+    FilingKey,
+    FilingOutcome,
     Identifier,
     IdentifierKey,
     IdentifierType,
@@ -20,8 +26,9 @@ from services.identity.model import (
     Provisional,
     ProvisionalKind,
     Sex,
+    Statement,
 )
-from services.identity.ports import Store
+from services.identity.ports import IdentifierTaken, Store
 from tests.store.test_identity_store import store
 
 __all__ = ["store"]
@@ -146,3 +153,77 @@ async def test_newborns_are_found_by_mother_and_order(store: Store) -> None:
     found = await store.read(lambda transaction: transaction.children([mother], 1))
     assert [(one.id, one.provisional) for one in found] == [(first.id, child)]
     assert list(await store.read(lambda transaction: transaction.children([], 1))) == []
+
+
+async def test_an_entry_is_changed_at_its_version_and_followers_hear_of_it(store: Store) -> None:
+    person = provisional()
+    await add(store, person)
+    after = replace(person, state=PersonState.ACTIVE, facility=None, protected=True, death=NOW.date())
+
+    async def change(changed: Person) -> bool:
+        return await store.write(
+            lambda transaction: transaction.change_person(changed, ChangeKind.IDENTIFIED, [event(person.id, "X")])
+        )
+
+    assert not await change(replace(after, version=2))
+    assert await change(after)
+    assert await get(store, person.id) == replace(after, version=2)
+    assert not await change(after)
+    assert list(await store.read(lambda transaction: transaction.waiting(None, None, None, None, 9))) == []
+    history = await store.read(lambda transaction: transaction.history(person.id))
+    assert [one.kind for one in history] == ["PROVISIONAL_REGISTERED", "X"]
+
+
+async def test_what_was_said_is_kept_in_order_of_time(store: Store) -> None:
+    person = provisional()
+    await add(store, person)
+    assert list(await store.read(lambda transaction: transaction.statements(person.id))) == []
+    said = [
+        Statement(uuid7(), NOW + at * HOUR, Demographics(name=f"Tên {at}"), Assurance.CARD_CODE, "FACILITY/01001")
+        for at in (2, 1)
+    ]
+    await store.write(lambda transaction: transaction.add_statements(person.id, said))
+    assert await store.read(lambda transaction: transaction.statements(person.id)) == said[::-1]
+
+
+async def test_a_number_that_ended_is_found_still_and_can_be_anothers(store: Store) -> None:
+    mine, other = number("1", IdentifierType.CITIZEN_ID), number("1", IdentifierType.CITIZEN_ID)
+    card = number("2", IdentifierType.SOCIAL_INSURANCE)
+    first, second = provisional(CAME, mine, card), provisional()
+    await add(store, first, second)
+    key = mine.key
+
+    async def end(at: datetime | None) -> None:
+        await store.write(lambda transaction: transaction.end_identifiers(first.id, {key}, at))
+
+    await end(NOW)
+    (holder,) = await store.read(lambda transaction: transaction.holders({key, card.key}))
+    assert (holder.matched, holder.former) == ({key, card.key}, {key})
+    assert holder.held == {IdentifierType.SOCIAL_INSURANCE}
+    assert (holder.exclusive({key}), holder.exclusive({card.key})) == (False, True)
+    await end(None)
+    (holder,) = await store.read(lambda transaction: transaction.holders({key}))
+    assert holder.former == frozenset()
+    with pytest.raises(IdentifierTaken):
+        await store.write(lambda transaction: transaction.add_identifiers({second.id: [other]}, [event(second.id)]))
+    await end(NOW)
+    await store.write(lambda transaction: transaction.add_identifiers({second.id: [other]}, [event(second.id)]))
+    with pytest.raises(IdentifierTaken):
+        await end(None)
+    found = {one.person: one.exclusive({key}) for one in await store.read(lambda each: each.holders({key}))}
+    assert found == {first.id: False, second.id: True}
+
+
+async def test_where_a_person_is_known(store: Store) -> None:
+    person, filed = provisional(), uuid7()
+    await add(store, person)
+    filing = Filing(FilingOutcome.MATCHED, filed)
+    await store.write(lambda transaction: transaction.add_filings({FilingKey("79002", "BN1", b"[]"): filing}, NOW))
+
+    async def known(id: UUID, facility: str) -> bool:
+        return await store.read(lambda transaction: transaction.known_at([id], facility))
+
+    assert await known(person.id, "01001")
+    assert not await known(person.id, "79002")
+    assert await known(filed, "79002")
+    assert not await known(filed, "01001")

@@ -7,7 +7,10 @@ from lienthong.identity.v1 import person_service_pb2
 from services.identity import model
 from services.identity.convert.persons import KIND, person_message
 from services.identity.convert.scalars import (
+    assurance_in,
+    date_in,
     demographics_in,
+    identifiers_in,
     optional,
     organization_code,
     resource_id,
@@ -15,7 +18,7 @@ from services.identity.convert.scalars import (
     stamp,
     time_in,
 )
-from services.identity.service import Arrival, Birth, Line, Wanted
+from services.identity.service import Arrival, Birth, Line, Update, Wanted
 
 
 def arrival_in(message: person_service_pb2.RegisterProvisionalPersonRequest) -> Arrival:
@@ -48,6 +51,20 @@ def wanted_in(message: person_service_pb2.ListProvisionalPersonsRequest) -> Want
     """Which part of the work list."""
     facility = organization_code(message.organization, "organization") if message.organization else None
     return Wanted(facility, message.min_age_hours, message.notice_due)
+
+
+def update_in(message: person_service_pb2.UpdatePersonRequest) -> Update:
+    """What is new of a person. Of the person named, only demographics and etag are read; the rest is the service's."""
+    return Update(
+        person=resource_id(message.person.name, "persons", "person.name"),
+        etag=message.person.etag,
+        demographics=demographics_in(message.person.demographics, "person.demographics"),
+        add=identifiers_in(message.add_identifiers, "add_identifiers"),
+        end=identifiers_in(message.end_identifiers, "end_identifiers"),
+        assurance=assurance_in(message.assurance),
+        death=date_in(message.death_date, "death_date") if message.HasField("death_date") else None,
+        protected=message.protected if message.HasField("protected") else None,
+    )
 
 
 def line_message(line: Line) -> person_service_pb2.ProvisionalPersonItem:

@@ -178,6 +178,14 @@ def time_in(message: Timestamp, field: str) -> datetime:
         raise model.invalid(field, "a time", "TIME_INVALID") from None
 
 
+def date_in(message: date_pb2.Date, field: str) -> date:
+    """A whole date; InvalidArgument naming the field otherwise."""
+    try:
+        return date(message.year, message.month, message.day)
+    except ValueError:
+        raise model.invalid(field, "a whole date", "DATE_INVALID") from None
+
+
 def date_message(day: date | None) -> date_pb2.Date | None:
     """A whole date in proto."""
     return None if day is None else date_pb2.Date(year=day.year, month=day.month, day=day.day)

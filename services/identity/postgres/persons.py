@@ -69,6 +69,8 @@ class PersonTables(LinkTables):
         found = select(
             identifier_lookup.c.kind,
             identifier_lookup.c.blind,
+            identifier_lookup.c.exclusive,
+            person.c.protected,
             person.c.person_id,
             person.c.state,
             person.c.facility_id,
@@ -91,8 +93,12 @@ class PersonTables(LinkTables):
             held[row.person_id].add(IdentifierType(row.kind))
         keys_of = await self._keys.find(self._connection, rows.keys())
         matched: dict[UUID, set[IdentifierKey]] = {id: set() for id in rows}
+        former: dict[UUID, set[IdentifierKey]] = {id: set() for id in rows}
         for hit in hits:
-            matched[hit.person_id].add(blinds[hit.kind, bytes(hit.blind)])
+            key = blinds[hit.kind, bytes(hit.blind)]
+            matched[hit.person_id].add(key)
+            if key.exclusive and not hit.exclusive:
+                former[hit.person_id].add(key)
         return [
             Holder(
                 person=id,
@@ -101,6 +107,8 @@ class PersonTables(LinkTables):
                 facility=row.facility_id,
                 matched=frozenset(matched[id]),
                 held=frozenset(held[id]),
+                former=frozenset(former[id]),
+                protected=row.protected,
             )
             for id, row in rows.items()
             # Who was erased is not found any more.

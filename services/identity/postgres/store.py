@@ -12,15 +12,15 @@ from services.chassis.database import Database
 from services.chassis.idempotency import once
 from services.chassis.keyring import Keyring, PersonKeys
 from services.identity.ports import Transaction
-from services.identity.postgres.provisional import ProvisionalTables
 from services.identity.postgres.registers import RegisterTables
+from services.identity.postgres.updates import UpdateTables
 from services.identity.postgres.vault import Vault
 from services.identity.schema import request
 
 T = TypeVar("T")
 
 
-class _Transaction(ProvisionalTables, RegisterTables):
+class _Transaction(UpdateTables, RegisterTables):
     """One connection, inside a transaction or reading."""
 
     def __init__(self, connection: AsyncConnection, vault: Vault, keys: PersonKeys) -> None:

@@ -9,7 +9,7 @@ from services.chassis.server import RpcContext
 from services.identity.convert import persons, scalars
 from services.identity.rpc.answers import count_outcomes, digest
 from services.identity.rpc.provisional import ProvisionalMethods
-from services.identity.service import NewbornService, PersonService, ProvisionalService
+from services.identity.service import NewbornService, PersonService, ProvisionalService, UpdateService
 from services.identity.telemetry import Instruments
 
 
@@ -21,9 +21,10 @@ class PersonServicer(ProvisionalMethods):
         service: PersonService,
         provisional: ProvisionalService,
         newborns: NewbornService,
+        updates: UpdateService,
         instruments: Instruments,
     ) -> None:
-        super().__init__(provisional, newborns, instruments)
+        super().__init__(provisional, newborns, updates, instruments)
         self._service = service
 
     async def ResolvePersons(

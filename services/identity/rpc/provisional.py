@@ -12,16 +12,23 @@ from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
 from services.identity.convert import persons, provisional, scalars
 from services.identity.rpc.answers import count_outcomes, digest
-from services.identity.service import NewbornService, ProvisionalService
+from services.identity.service import NewbornService, ProvisionalService, UpdateService
 from services.identity.telemetry import Instruments
 
 
 class ProvisionalMethods(person_service_pb2_grpc.PersonServiceServicer):
     """Methods around persons whose identity is not confirmed."""
 
-    def __init__(self, provisional: ProvisionalService, newborns: NewbornService, instruments: Instruments) -> None:
+    def __init__(
+        self,
+        provisional: ProvisionalService,
+        newborns: NewbornService,
+        updates: UpdateService,
+        instruments: Instruments,
+    ) -> None:
         self._provisional = provisional
         self._newborns = newborns
+        self._updates = updates
         self._instruments = instruments
 
     async def RegisterProvisionalPerson(
@@ -81,3 +88,15 @@ class ProvisionalMethods(person_service_pb2_grpc.PersonServiceServicer):
             digest(request),
         )
         return person_service_pb2.RecordAuthorityNoticeResponse(item=provisional.line_message(line))
+
+    async def UpdatePerson(
+        self, request: person_service_pb2.UpdatePersonRequest, context: RpcContext
+    ) -> person_service_pb2.UpdatePersonResponse:
+        """Adds what has become known of a person."""
+        person = await self._updates.update(
+            current_call().principal,
+            provisional.update_in(request),
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        return person_service_pb2.UpdatePersonResponse(person=persons.person_message(person))

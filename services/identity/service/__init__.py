@@ -8,6 +8,7 @@ from services.identity.service.organizations import OrganizationService
 from services.identity.service.persons import PersonService
 from services.identity.service.practitioners import PractitionerService
 from services.identity.service.provisional import Arrival, Line, ProvisionalService, Wanted
+from services.identity.service.updates import Update, UpdateService
 
 __all__ = [
     "Arrival",
@@ -19,5 +20,7 @@ __all__ = [
     "PersonService",
     "PractitionerService",
     "ProvisionalService",
+    "Update",
+    "UpdateService",
     "Wanted",
 ]

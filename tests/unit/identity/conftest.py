@@ -19,6 +19,7 @@ from services.identity.service import (
     PersonService,
     PractitionerService,
     ProvisionalService,
+    UpdateService,
 )
 from tests.fakes.identity_memory import MemoryStore
 
@@ -51,6 +52,7 @@ class Operations:
     persons: PersonService
     provisional: ProvisionalService
     newborns: NewbornService
+    updates: UpdateService
     filing: FilingService
     organizations: OrganizationService
     practitioners: PractitionerService
@@ -69,6 +71,7 @@ async def operations() -> Operations:
         PersonService(store, clock, new_id),
         ProvisionalService(store, clock, new_id),
         NewbornService(store, clock, new_id),
+        UpdateService(store, clock, new_id),
         FilingService(store, clock, new_id),
         OrganizationService(store, clock),
         PractitionerService(store, clock, new_id),
