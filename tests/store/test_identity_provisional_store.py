@@ -198,7 +198,8 @@ async def test_a_number_that_ended_is_found_still_and_can_be_anothers(store: Sto
 
     await end(NOW)
     (holder,) = await store.read(lambda transaction: transaction.holders({key, card.key}))
-    assert (holder.matched, holder.former) == ({key, card.key}, {key})
+    assert holder.matched == {key, card.key}
+    assert holder.former == {key}
     assert holder.held == {IdentifierType.SOCIAL_INSURANCE}
     assert (holder.exclusive({key}), holder.exclusive({card.key})) == (False, True)
     await end(None)

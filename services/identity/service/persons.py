@@ -110,11 +110,7 @@ class PersonService:
         """The registration in canonical form. Raises InvalidArgument naming every wrong field."""
         asked = ask(identifiers, demographics)
         wrong = birth_violations(demographics, "demographics.birth_date", self._clock().date())
-        for at, one in enumerate(asked.identifiers):
-            if one.identifier.type in LOCAL:
-                wrong.append(FieldViolation(f"identifiers[{at}].type", "a national identifier", "TYPE_NOT_NATIONAL"))
-            elif one.key is None:
-                wrong.append(FieldViolation(f"identifiers[{at}].value", "a usable identifier", one.warnings[0]))
+        wrong += number_violations(asked, "identifiers")
         if not wrong and not any(key.type in FOUNDING for key in asked.keys):
             wanted = "at least one citizen ID, passport or social-insurance number"
             wrong.append(FieldViolation("identifiers", wanted, "NATIONAL_IDENTIFIER_MISSING"))
@@ -154,6 +150,17 @@ async def existing(transaction: Transaction, id: UUID) -> Person:
     if person is None:
         raise PersonNotFound("no such person")
     return person
+
+
+def number_violations(asked: Asked, field: str) -> list[FieldViolation]:
+    """What is wrong with numbers that have to be national and usable, under the name of their field."""
+    wrong: list[FieldViolation] = []
+    for at, one in enumerate(asked.identifiers):
+        if one.identifier.type in LOCAL:
+            wrong.append(FieldViolation(f"{field}[{at}].type", "a national identifier", "TYPE_NOT_NATIONAL"))
+        elif one.key is None:
+            wrong.append(FieldViolation(f"{field}[{at}].value", "a usable identifier", one.warnings[0]))
+    return wrong
 
 
 def birth_violations(demographics: Demographics, field: str, today: date) -> list[FieldViolation]:

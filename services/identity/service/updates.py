@@ -15,7 +15,6 @@ from services.identity.errors import EtagMismatch, IdentificationConflict, Ident
 from services.identity.links import ChangeKind
 from services.identity.model import (
     FOUNDING,
-    LOCAL,
     SINGLE,
     Agreement,
     Assurance,
@@ -34,7 +33,7 @@ from services.identity.resolution import Asked, ask
 from services.identity.service.actors import AT_FACILITY, actor, require_active
 from services.identity.service.entries import IDENTIFIER_ADDED, Entries, write
 from services.identity.service.newborns import HANOI
-from services.identity.service.persons import birth_violations, existing, may_see
+from services.identity.service.persons import birth_violations, existing, may_see, number_violations
 from services.identity.service.views import masked, without_demographics
 from services.identity.statements import changed, current
 
@@ -179,12 +178,7 @@ def _check(principal: Principal, update: Update, today: date) -> _Checked:
         field = "person.demographics.human_name.text"
         wrong.append(FieldViolation(field, "the person's own name", "NAME_PLACEHOLDER"))
     adds, ends = ask(update.add, update.demographics), ask(update.end, Demographics())
-    for field, asked in (("add_identifiers", adds), ("end_identifiers", ends)):
-        for at, one in enumerate(asked.identifiers):
-            if one.identifier.type in LOCAL:
-                wrong.append(FieldViolation(f"{field}[{at}].type", "a national identifier", "TYPE_NOT_NATIONAL"))
-            elif one.key is None:
-                wrong.append(FieldViolation(f"{field}[{at}].value", "a usable identifier", one.warnings[0]))
+    wrong += number_violations(adds, "add_identifiers") + number_violations(ends, "end_identifiers")
     if adds.keys & ends.keys:
         wrong.append(FieldViolation("end_identifiers", "other numbers than those added", "IDENTIFIER_BOTH"))
     wrong += _reserved(principal, update, today)

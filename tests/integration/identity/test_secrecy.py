@@ -10,18 +10,40 @@ import grpc
 import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from lienthong.identity.v1 import person_service_pb2, person_service_pb2_grpc, source_record_service_pb2_grpc
+from google.type import date_pb2
+from lienthong.identity.v1 import (
+    person_pb2,
+    person_service_pb2,
+    person_service_pb2_grpc,
+    source_record_service_pb2_grpc,
+)
 from lienthong.type.v1 import administrative_sex_pb2
 
+from services.chassis.principal import PrincipalKind
 from services.identity.config import Settings
 from tests.fixtures.identities import Running
-from tests.integration.identity.conftest import CITIZEN_ID, NAME, PHONE, demographics, registration
+from tests.integration.identity.conftest import CITIZEN_ID, NAME, PHONE, citizen_id, demographics, registration
 from tests.integration.identity.test_persons import TIMEOUT, batch
 
 _NOW = datetime.now(UTC).replace(microsecond=0)
 # An hour that nothing else happened at.
 BORN = _NOW - timedelta(days=40, minutes=7)
-SECRETS = (f"{BORN:%Y-%m-%d}", f"{BORN:%H:%M:%S}+00", NAME, "Hoà", "Ho\\u00e0", CITIZEN_ID, PHONE, "BN1")
+DIED = BORN - timedelta(days=100)
+CHANGED, SECOND_ID = "Nguyễn Thị Khế", "001185077777"
+SECRETS = (
+    f"{DIED:%Y-%m-%d}",
+    CHANGED,
+    "Khế",
+    SECOND_ID,
+    f"{BORN:%Y-%m-%d}",
+    f"{BORN:%H:%M:%S}+00",
+    NAME,
+    "Hoà",
+    "Ho\\u00e0",
+    CITIZEN_ID,
+    PHONE,
+    "BN1",
+)
 
 
 def timestamp(at: datetime) -> Timestamp:
@@ -34,7 +56,13 @@ async def use(identity: Running) -> None:
     """Touches every table and several refusals."""
     async with identity.as_facility() as channel:
         stub = person_service_pb2_grpc.PersonServiceStub(channel)
-        await stub.RegisterPerson(registration(), timeout=TIMEOUT)
+        person = (await stub.RegisterPerson(registration(), timeout=TIMEOUT)).person
+        update = person_service_pb2.UpdatePersonRequest(
+            request_id=str(uuid4()),
+            person=person_pb2.Person(name=person.name, etag=person.etag, demographics=demographics(CHANGED)),
+            add_identifiers=[citizen_id(SECOND_ID)],
+        )
+        await stub.UpdatePerson(update, timeout=TIMEOUT)
         provisional = person_service_pb2.RegisterProvisionalPersonRequest(
             request_id=str(uuid4()),
             sex=administrative_sex_pb2.ADMINISTRATIVE_SEX_FEMALE,
@@ -50,9 +78,19 @@ async def use(identity: Running) -> None:
             sex=woman.demographics.sex,
         )
         await stub.RegisterNewborn(newborn, timeout=TIMEOUT)
-        for bad in (registration(name="Lê Văn Tám"), registration("12345")):
+        update.request_id, update.person.demographics.human_name.text = str(uuid4()), "Nguyễn Thị Bưởi"
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.UpdatePerson(update, timeout=TIMEOUT)
+        for bad in (registration(SECOND_ID, name="Lê Văn Tám"), registration("12345")):
             with pytest.raises(grpc.aio.AioRpcError):
                 await stub.RegisterPerson(bad, timeout=TIMEOUT)
+    async with identity.as_officer(PrincipalKind.STEWARD) as channel:
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        death = date_pb2.Date(year=DIED.year, month=DIED.month, day=DIED.day)
+        dead = person_service_pb2.UpdatePersonRequest(
+            request_id=str(uuid4()), person=person_pb2.Person(name=person.name), death_date=death, protected=True
+        )
+        assert (await stub.UpdatePerson(dead, timeout=TIMEOUT)).person.death_date == death
     async with identity.as_role("records") as channel:
         records = source_record_service_pb2_grpc.SourceRecordServiceStub(channel)
         await records.FileSourceRecords(batch(10, 4), timeout=TIMEOUT)
