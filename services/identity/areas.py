@@ -1,33 +1,77 @@
-"""Provinces of both eras, from the packaged list (Resolution 202/2025/QH15, QĐ 19/2025/QĐ-TTg)."""
+"""Provinces and communes of both eras, from packaged lists (Resolution 202/2025/QH15, QĐ 19/2025/QĐ-TTg, 237/NQ-UBTVQH16).
+
+**The same digits mean different places in different eras**: 27 was Bắc Ninh and is nothing now; 24 was Bắc Giang and is Bắc Ninh; commune 00004 was
+Trúc Bạch and is Ba Đình. So a code is compared with its era only, after both were brought to the lists in force, and what was written is never changed.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 
 from services.identity.model import Area, Era
 
+REORGANISED = date(2025, 7, 1)
+"""First day of the list of 34 provinces and of the communes of today. On 2026-04-30 kinds of communes changed, and no code."""
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    text = files("services.identity").joinpath(f"data/{name}").read_text(encoding="utf-8")
+    return csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+
 
 @cache
-def _successors() -> dict[str, str]:
+def _successors() -> Mapping[str, str]:
     """Code of the 63-list to code of the 34-list."""
-    text = files("services.identity").joinpath("data/provinces.csv").read_text(encoding="utf-8")
-    return {row["old_code"]: row["new_code"] for row in csv.DictReader(text.splitlines())}
+    return MappingProxyType({row["old_code"]: row["new_code"] for row in _rows("provinces.csv")})
+
+
+@cache
+def _present() -> frozenset[str]:
+    return frozenset(_successors().values())
+
+
+@cache
+def _wards() -> Mapping[str, str]:
+    """Commune in force to its province in the 34-list."""
+    return MappingProxyType({row["code"]: row["province_code"] for row in _rows("wards_34.csv")})
+
+
+@cache
+def _former_wards() -> Mapping[str, tuple[str, str]]:
+    """Commune of the list until 2025-06-30 to its province in the 63-list and the commune it became part of, '' where that is not one."""
+    return MappingProxyType({row["code"]: (row["province_code"], row["successor"]) for row in _rows("wards_63.csv")})
 
 
 def known(area: Area) -> bool:
-    """True when the code exists in its era."""
-    return area.province_code in (_successors() if area.era is Era.PROVINCES_63 else _successors().values())
+    """True when the province's code exists in its era."""
+    return area.province_code in (_successors() if area.era is Era.PROVINCES_63 else _present())
 
 
 def present_code(area: Area) -> str | None:
-    """The code in the 34-list, on which areas of both eras can be compared; None for an unknown code."""
+    """The province's code in the 34-list, on which areas of both eras can be compared; None for an unknown code."""
     if not known(area):
         return None
     return area.province_code if area.era is Era.PROVINCES_34 else _successors()[area.province_code]
 
 
 def present_ward(area: Area) -> str | None:
-    """The ward's code in the list in force; None where it is unknown, or its successor is."""
-    return area.ward_code
+    """The commune's code in the list in force; None where it is unknown, was divided, or lies in another province than the area says.
+
+    The list a code belongs to goes by `ward_date`, and without one by the era of the province.
+    """
+    code = area.ward_code
+    if code is None:
+        return None
+    former = area.ward_date < REORGANISED if area.ward_date else area.era is Era.PROVINCES_63
+    if former:
+        province, successor = _former_wards().get(code, ("", ""))
+        there = _successors().get(province)
+    else:
+        successor = code
+        there = _wards().get(code)
+    return successor if successor and there is not None and there == present_code(area) else None
