@@ -29,6 +29,7 @@ from services.chassis.telemetry import Telemetry
 from services.identity import rpc
 from services.identity.access import ACCESS
 from services.identity.config import Settings
+from services.identity.jobs import WaitingWatch
 from services.identity.postgres import PostgresStore
 from services.identity.reindex import reindex_command
 from services.identity.service import (
@@ -81,6 +82,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         rpc.PractitionerServicer(practitioners),
         practitioner_service_pb2.DESCRIPTOR.services_by_name["PractitionerService"],
     )
+    server.job("waiting", WaitingWatch(store, system_clock, instruments).run)
     server.health(database.ping)
     return server
 

@@ -264,6 +264,19 @@ class Holder:
         return any(key.exclusive for key in (self.matched - self.former) & frozenset(keys))
 
 
+@dataclass(frozen=True)
+class WaitingCount:
+    """How many provisional persons of a facility have been waiting for at least a day, a week, 30 days, and for how many an authority was to be
+    told and was not.
+    """
+
+    facility: str
+    day: int = 0
+    week: int = 0
+    month: int = 0
+    notice: int = 0
+
+
 class Agreement(Enum):
     """How one field compares."""
 

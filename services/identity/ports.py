@@ -21,6 +21,7 @@ from services.identity.model import (
     Practitioner,
     Provisional,
     Statement,
+    WaitingCount,
 )
 
 T = TypeVar("T")
@@ -76,6 +77,9 @@ class Transaction(Protocol):
         """Provisional persons that are not identified, by (arrival, id) from `after` on: of one facility or of all,
         with `notice_due_until` those of whom an authority was to be told by then and was not. Without demographics.
         """
+
+    async def waiting_counts(self, now: datetime) -> Sequence[WaitingCount]:
+        """How many provisional persons wait at each facility, by facility; those without any are left out."""
 
     async def children(self, mothers: Collection[UUID], order: int) -> Sequence[Person]:
         """Newborns of any of these entries with this order of birth, without demographics."""

@@ -7,6 +7,9 @@ from opentelemetry.metrics import Counter, Meter
 METRIC_RESOLUTIONS = "lienthong.identity.resolutions"
 METRIC_FILINGS = "lienthong.identity.filings"
 METRIC_REGISTRATIONS = "lienthong.identity.registrations"
+METRIC_WAITING = "lienthong.identity.provisional.waiting"
+ATTRIBUTE_FACILITY = "lienthong.facility"
+ATTRIBUTE_BUCKET = "lienthong.bucket"
 ATTRIBUTE_OUTCOME = "lienthong.outcome"
 
 
@@ -18,4 +21,7 @@ class Instruments:
         self.filings: Counter = meter.create_counter(METRIC_FILINGS, "{record}", "Source records filed, by outcome")
         self.registrations: Counter = meter.create_counter(
             METRIC_REGISTRATIONS, "{person}", "Persons registered, by outcome"
+        )
+        self.waiting = meter.create_gauge(
+            METRIC_WAITING, "{person}", "Provisional persons that wait to be identified, by facility and age"
         )

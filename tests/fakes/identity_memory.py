@@ -8,7 +8,7 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from services.identity.model import (
     Practitioner,
     Provisional,
     Statement,
+    WaitingCount,
 )
 from services.identity.ports import IdentifierTaken, Transaction
 
@@ -171,6 +172,18 @@ class _MemoryTransaction:
             if after is None or (came.arrival_at, person.id) > after:
                 found.append((came.arrival_at, person.id))
         return [_line(self._state.persons[id]) for _, id in sorted(found)[:limit]]
+
+    async def waiting_counts(self, now: datetime) -> Sequence[WaitingCount]:
+        counts: dict[str, list[int]] = {}
+        for person in await self.waiting(None, None, None, None, len(self._state.persons)):
+            came = person.provisional
+            assert came is not None
+            numbers = counts.setdefault(came.facility, [0, 0, 0, 0])
+            for at, days in enumerate((1, 7, 30)):
+                numbers[at] += now - came.arrival_at >= timedelta(days=days)
+            due = came.notice_due_at
+            numbers[3] += came.notice_at is None and due is not None and due <= now
+        return [WaitingCount(facility, *numbers) for facility, numbers in sorted(counts.items())]
 
     async def children(self, mothers: Collection[UUID], order: int) -> Sequence[Person]:
         return [

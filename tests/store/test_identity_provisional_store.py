@@ -27,6 +27,7 @@ from services.identity.model import (
     ProvisionalKind,
     Sex,
     Statement,
+    WaitingCount,
 )
 from services.identity.ports import IdentifierTaken, Store
 from tests.store.test_identity_store import store
@@ -143,6 +144,16 @@ async def test_a_notice_is_noted_once_and_ends_the_duty(store: Store) -> None:
     assert read is not None
     assert read.provisional == replace(CAME, notice_at=NOW)
     assert len(await store.read(lambda transaction: transaction.history(person.id))) == 2
+
+
+async def test_who_waits_is_counted_by_facility(store: Store) -> None:
+    ages = (timedelta(hours=23), timedelta(days=1), timedelta(days=7), timedelta(days=30))
+    told = replace(CAME, arrival_at=NOW - timedelta(days=2), notice_due_at=NOW, notice_at=NOW)
+    here = [replace(CAME, arrival_at=NOW - age, notice_due_at=NOW - age + 48 * HOUR) for age in ages]
+    elsewhere = replace(CAME, facility="79002", notice_due_at=None)
+    await add(store, *(provisional(one) for one in (*here, told, elsewhere)))
+    counts = await store.read(lambda transaction: transaction.waiting_counts(NOW))
+    assert counts == [WaitingCount("01001", 4, 2, 1, 2), WaitingCount("79002")]
 
 
 async def test_newborns_are_found_by_mother_and_order(store: Store) -> None:

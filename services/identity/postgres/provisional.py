@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from services.identity.model import (
     PersonIdentifier,
     PersonState,
     Provisional,
+    WaitingCount,
 )
 from services.identity.postgres.persons import PersonTables
 from services.identity.postgres.provisional_rows import COLUMNS, provisional_in, row_of
@@ -94,6 +95,29 @@ class ProvisionalTables(PersonTables):
             wanted = wanted.where(tuple_(came.arrival_at, came.person_id) > tuple_(*after))
         rows = (await self._connection.execute(wanted)).all()
         return await self._lines([row.person_id for row in rows], rows)
+
+    async def waiting_counts(self, now: datetime) -> Sequence[WaitingCount]:
+        """How many wait at each facility: one pass over those who wait."""
+        came = provisional_person.c
+
+        def older(age: timedelta) -> Any:
+            return func.count().filter(came.arrival_at <= now - age)
+
+        due = func.count().filter(came.notice_at.is_(None), came.notice_due_at <= now)
+        wanted = (
+            select(
+                came.facility_id,
+                older(timedelta(days=1)).label("day"),
+                older(timedelta(days=7)).label("week"),
+                older(timedelta(days=30)).label("month"),
+                due.label("notice"),
+            )
+            .where(came.waiting, ~exists().where(person_redirect.c.person_id == came.person_id))
+            .group_by(came.facility_id)
+            .order_by(came.facility_id)
+        )
+        rows = await self._connection.execute(wanted)
+        return [WaitingCount(row.facility_id, row.day, row.week, row.month, row.notice) for row in rows]
 
     async def children(self, mothers: Collection[UUID], order: int) -> Sequence[Person]:
         """Newborns of any of these entries with this order of birth, without demographics."""
