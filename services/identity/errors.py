@@ -89,3 +89,59 @@ class IdentificationConflict(DomainError):
 
     kind = Kind.PRECONDITION
     reason = "IDENTIFICATION_CONFLICT"
+
+
+class PersonLinkNotFound(DomainError):
+    """No link of that name."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PERSON_LINK_NOT_FOUND"
+
+
+class PersonLinkState(DomainError):
+    """The link is not in a state for this; `allowed` in the metadata names what is."""
+
+    kind = Kind.PRECONDITION
+    reason = "PERSON_LINK_STATE"
+
+
+class LinkRefused(DomainError):
+    """The two entries were found to be different persons."""
+
+    kind = Kind.PRECONDITION
+    reason = "LINK_REFUSED"
+
+
+class AlreadyLinked(DomainError):
+    """Both entries answer with the same person already."""
+
+    kind = Kind.EXISTS
+    reason = "ALREADY_LINKED"
+
+
+class SecondStewardRequired(DomainError):
+    """The second steward has to be another one."""
+
+    kind = Kind.PRECONDITION
+    reason = "SECOND_STEWARD_REQUIRED"
+
+
+class ReviewTaskNotFound(DomainError):
+    """No review task of that name, or none that the caller may decide."""
+
+    kind = Kind.NOT_FOUND
+    reason = "REVIEW_TASK_NOT_FOUND"
+
+
+class ReviewTaskState(DomainError):
+    """The task is not claimed by the caller, or is decided."""
+
+    kind = Kind.PRECONDITION
+    reason = "REVIEW_TASK_STATE"
+
+
+class SourceRecordNotFound(DomainError):
+    """No source record of that name."""
+
+    kind = Kind.NOT_FOUND
+    reason = "SOURCE_RECORD_NOT_FOUND"

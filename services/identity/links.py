@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
-from services.identity.model import FieldEvidence
+from services.identity.model import FieldEvidence, FilingKey, FilingOutcome
 
 
 class LinkMethod(Enum):
@@ -145,6 +145,99 @@ class NewReviewTask:
     candidates: tuple[ReviewCandidate, ...]
     facility: str = ""
     model_version: str = ""
+    documents: int = 1
+    """Documents that wait for it."""
+
+
+class ReviewDecision(Enum):
+    """What a steward finds."""
+
+    SAME = "SAME"
+    DIFFERENT = "DIFFERENT"
+    UNCLEAR = "UNCLEAR"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One steward's decision on a task; `person` is the candidate that is the same."""
+
+    actor: str
+    decision: ReviewDecision
+    reason: str
+    at: datetime
+    person: UUID | None = None
+
+    def agrees(self, other: Finding) -> bool:
+        """True when both found the same."""
+        return (self.decision, self.person) == (other.decision, other.person)
+
+
+@dataclass(frozen=True)
+class ReviewTask:
+    """A task of the desk. A claim holds until `claim_ends_at`; `findings` are hidden until the task is decided."""
+
+    id: UUID
+    person: UUID
+    reason: ReviewReason
+    state: ReviewState
+    candidates: tuple[ReviewCandidate, ...]
+    created_at: datetime
+    facility: str = ""
+    model_version: str = ""
+    documents_waiting: int = 1
+    double_review: bool = False
+    claimed_by: str | None = None
+    claim_ends_at: datetime | None = None
+    findings: tuple[Finding, ...] = ()
+    decided_at: datetime | None = None
+    version: int = 1
+
+    @property
+    def name(self) -> str:
+        """Resource name."""
+        return f"reviewTasks/{self.id}"
+
+    @property
+    def etag(self) -> str:
+        """Changes with every change."""
+        return f'"{self.version}"'
+
+    def claimed(self, now: datetime) -> bool:
+        """True while somebody's claim holds."""
+        return self.claim_ends_at is not None and self.claim_ends_at > now
+
+    def open_to(self, actor: str, now: datetime) -> bool:
+        """True when a steward may claim it: nobody else's claim holds, and the steward has not decided it before."""
+        if self.state is ReviewState.DECIDED or any(one.actor == actor for one in self.findings):
+            return False
+        return self.claimed_by == actor or not self.claimed(now)
+
+
+@dataclass(frozen=True)
+class ReviewFigures:
+    """Figures of the desk: what waits, and of what was decided since a time how long it took and how often two agreed."""
+
+    open: int = 0
+    decided: int = 0
+    median_hours: float = 0.0
+    double: int = 0
+    agreed: int = 0
+
+
+@dataclass(frozen=True)
+class FiledRecord:
+    """A source record as it is filed: under which entry, how, when; `key` is what was said."""
+
+    id: UUID
+    key: FilingKey
+    person: UUID
+    outcome: FilingOutcome
+    at: datetime
+
+    @property
+    def name(self) -> str:
+        """Resource name."""
+        return f"sourceRecords/{self.id}"
 
 
 class ChangeKind(Enum):

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from services.identity.desk import DeskTransaction
 from services.identity.links import ChangeKind, NewReviewTask, PersonChange
 from services.identity.model import (
     CareLevel,
@@ -35,7 +36,11 @@ class IdentifierTaken(Exception):  # a signal to look again, not an error of the
     """
 
 
-class Transaction(Protocol):
+class LinksMoved(IdentifierTaken):
+    """While a link waited for its entries, others linked them. The transaction is void; look who answers again."""
+
+
+class Transaction(DeskTransaction, Protocol):
     """One transaction: what it reads is committed, what it writes is visible to nobody before the end and to all
     after it.
     """

@@ -105,7 +105,10 @@ source_record = Table(
     Column("said_sealed", LargeBinary, nullable=False),
     Column("filed_at", TIME, nullable=False),
     Column("blind_version", SmallInteger, nullable=False),
-    Index("ix_source_record_person_id", "person_id"),
+    # What a steward calls it by; the blind values change with the blind key.
+    Column("id", UUID, nullable=False, server_default=text("gen_random_uuid()")),
+    Index("ix_source_record_person_id", "person_id", "filed_at", "id"),
+    Index("ix_source_record_id", "id"),
 )
 
 # Links of entries. `link_event` is the truth and only added to; the other tables are its fold.

@@ -13,7 +13,8 @@ from typing import TypeVar
 from uuid import UUID
 
 from services.chassis.errors import RequestIdReused
-from services.identity.links import ChangeKind, NewReviewTask, PersonChange
+from services.chassis.identifiers import uuid7
+from services.identity.links import ChangeKind, FiledRecord, PersonChange
 from services.identity.model import (
     LOCAL,
     CareLevel,
@@ -34,12 +35,13 @@ from services.identity.model import (
     WaitingCount,
 )
 from services.identity.ports import IdentifierTaken, Transaction
+from tests.fakes.identity_desk_memory import DeskState, MemoryDesk
 
 T = TypeVar("T")
 
 
 @dataclass
-class _State:
+class _State(DeskState):
     persons: dict[UUID, Person] = field(default_factory=dict)
     events: list[PersonEvent] = field(default_factory=list)
     filings: dict[FilingKey, Filing] = field(default_factory=dict)
@@ -48,13 +50,7 @@ class _State:
     statements: dict[UUID, tuple[Statement, ...]] = field(default_factory=dict)
     aliases: dict[tuple[str, str], tuple[UUID, datetime]] = field(default_factory=dict)
     requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
-    redirects: dict[UUID, UUID] = field(default_factory=dict)
     changes: list[PersonChange] = field(default_factory=list)
-    tasks: dict[UUID, NewReviewTask] = field(default_factory=dict)
-
-
-def _same(one: NewReviewTask, other: NewReviewTask) -> bool:
-    return (one.person, one.reason) == (other.person, other.reason)
 
 
 def _line(person: Person) -> Person:
@@ -62,8 +58,9 @@ def _line(person: Person) -> Person:
     return replace(person, demographics=Demographics(), identifiers=local)
 
 
-class _MemoryTransaction:
+class _MemoryTransaction(MemoryDesk):
     def __init__(self, state: _State) -> None:
+        super().__init__(state)
         self._state = state
 
     async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
@@ -234,12 +231,16 @@ class _MemoryTransaction:
         return [event for event in self._state.events if event.person == id]
 
     async def filings(self, keys: Collection[FilingKey]) -> Mapping[FilingKey, Filing]:
-        return {key: self._state.filings[key] for key in keys if key in self._state.filings}
+        filed = {one.key: one.person for one in self._state.records.values()}
+        return {key: replace(self._state.filings[key], person=filed[key]) for key in keys if key in self._state.filings}
 
     async def add_filings(self, filings: Mapping[FilingKey, Filing], at: datetime) -> None:
         if filings.keys() & self._state.filings.keys():
             raise IdentifierTaken
         self._state.filings |= filings
+        for key, filing in filings.items():
+            id = uuid7()
+            self._state.records[id] = FiledRecord(id, key, filing.person, filing.outcome, at)
 
     async def currents(self, ids: Collection[UUID]) -> Mapping[UUID, UUID]:
         return {id: self._state.redirects.get(id, id) for id in ids}
@@ -250,17 +251,6 @@ class _MemoryTransaction:
 
     async def add_changes(self, changes: Sequence[PersonChange]) -> None:
         self._state.changes += changes
-
-    async def add_review_tasks(self, tasks: Mapping[UUID, NewReviewTask], at: datetime) -> Mapping[UUID, UUID]:
-        became = {}
-        for id, task in tasks.items():
-            same = ((known, one) for known, one in self._state.tasks.items() if _same(one, task))
-            known, one = next(same, (id, replace(task, candidates=())))
-            best = {one.person: one for one in (*one.candidates, *task.candidates)}
-            ranked = sorted(best.values(), key=lambda one: (-one.score, one.person))[:5]
-            self._state.tasks[known] = replace(one, candidates=tuple(ranked))
-            became[id] = known
-        return became
 
     async def organization(self, code: str) -> Organization | None:
         return self._state.organizations.get(code)

@@ -95,8 +95,8 @@ class LinkTables:
         await self._connection.execute(insert(person_change).from_select(names, rows))
 
     async def add_review_tasks(self, tasks: Mapping[UUID, NewReviewTask], at: datetime) -> Mapping[UUID, UUID]:
-        """Raises tasks by their new ids. Where one is open for the same entry and reason it is joined: it gets the candidates too, and counts one
-        more document. Returns the id that each became.
+        """Raises tasks by their new ids. Where one is open for the same entry and reason it is joined: it gets the candidates too, and counts the
+        documents. Returns the id that each became.
         """
         became: dict[UUID, UUID] = {}
         # In one order, so that two batches cannot lock each other out.
@@ -108,7 +108,7 @@ class LinkTables:
                     index_elements=["person_id", "reason"],
                     index_where=review_task.c.state.in_([ReviewState.OPEN.value, ReviewState.CLAIMED.value]),
                     set_={
-                        "documents_waiting": review_task.c.documents_waiting + 1,
+                        "documents_waiting": review_task.c.documents_waiting + task.documents,
                         "version": review_task.c.version + 1,
                     },
                 )
@@ -148,7 +148,7 @@ def _row(id: UUID, task: NewReviewTask, at: datetime) -> dict[str, Any]:
         "facility_id": task.facility,
         "candidates": [candidate_json(one) for one in best],
         "model_version": task.model_version,
-        "documents_waiting": 1,
+        "documents_waiting": task.documents,
         "double_review": False,
         "created_at": at,
         "decisions": [],

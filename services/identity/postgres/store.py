@@ -13,6 +13,7 @@ from services.chassis.idempotency import once
 from services.chassis.keyring import Keyring, PersonKeys
 from services.identity.ports import Transaction
 from services.identity.postgres.registers import RegisterTables
+from services.identity.postgres.reviews import ReviewTables
 from services.identity.postgres.updates import UpdateTables
 from services.identity.postgres.vault import Vault
 from services.identity.schema import request
@@ -20,7 +21,7 @@ from services.identity.schema import request
 T = TypeVar("T")
 
 
-class _Transaction(UpdateTables, RegisterTables):
+class _Transaction(ReviewTables, UpdateTables, RegisterTables):
     """One connection, inside a transaction or reading."""
 
     def __init__(self, connection: AsyncConnection, vault: Vault, keys: PersonKeys) -> None:

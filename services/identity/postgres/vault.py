@@ -57,6 +57,10 @@ class Vault:
         """A request's digest, keyed, as requests hold guessable data; under each version."""
         return [self._keyring.blind("REQUEST", digest.hex(), version) for version in self.blind_versions]
 
+    def draw(self, purpose: str, subject: str, version: int) -> float:
+        """A number from 0 to below 1 that belongs to a subject, and that nobody without the key foretells."""
+        return int.from_bytes(self._keyring.blind(purpose, subject, version)[:4], "big") / 2**32
+
     def seal_demographics(self, person: PersonKey, demographics: Demographics) -> bytes:
         """Demographics of a person, sealed."""
         birth, residence = demographics.birth, demographics.residence
