@@ -38,7 +38,9 @@ class AccessIncomplete(Exception):
 
 
 class Server:
-    """Composes, starts, drains and stops. `health` checks decide whether the role says SERVING."""
+    """Composes, starts, drains and stops. `health` checks decide whether the role says SERVING. `stopping` is set when the role begins to
+    stop: streams without an end of their own end then.
+    """
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Server:
         self._jobs: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._checks: list[Callable[[], Awaitable[None]]] = []
+        self.stopping = asyncio.Event()
         verifier = verifier or TokenVerifier(load_issuers(settings.token_issuers), settings.token_audience, clock)
         chain = Chain(
             api,
@@ -124,6 +127,7 @@ class Server:
         """Says NOT_SERVING, lets the gateway notice, finishes what is in hand, ends the jobs."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._settings.drain_seconds)
+        self.stopping.set()
         await self._server.stop(self._settings.grace_seconds)
         for task in self._tasks:
             task.cancel()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from lienthong.identity.v1 import (
@@ -30,9 +32,10 @@ from services.identity import rpc
 from services.identity.access import ACCESS
 from services.identity.config import Settings
 from services.identity.jobs import WaitingWatch
-from services.identity.postgres import PostgresStore
+from services.identity.postgres import PostgresFeed, PostgresStore
 from services.identity.reindex import reindex_command
 from services.identity.service import (
+    FeedService,
     FilingService,
     NewbornService,
     OrganizationService,
@@ -62,9 +65,18 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     practitioners = PractitionerService(store, system_clock, uuid7)
 
     server = Server(settings.server, api="identity", access=ACCESS, telemetry=telemetry, clock=system_clock)
+    feed = FeedService(
+        PostgresFeed(database),
+        system_clock,
+        server.stopping,
+        settings.feed.heartbeat_seconds,
+        settings.feed.poll_seconds,
+        timedelta(days=settings.feed.kept_days),
+    )
+    store.on_told(feed.wake)
     server.add(
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-        rpc.PersonServicer(persons, provisional, newborns, updates, instruments),
+        rpc.PersonServicer(persons, provisional, newborns, updates, feed, instruments),
         person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
     )
     server.add(
@@ -83,6 +95,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         practitioner_service_pb2.DESCRIPTOR.services_by_name["PractitionerService"],
     )
     server.job("waiting", WaitingWatch(store, system_clock, instruments).run)
+    server.job("feed", feed.poll)
+    server.job("prune_feed", partial(feed.keep_short, settings.feed.prune_seconds))
     server.health(database.ping)
     return server
 

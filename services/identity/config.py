@@ -9,6 +9,18 @@ from services.chassis.settings import DatabaseSettings, ServerSettings, Telemetr
 
 
 @dataclass(frozen=True)
+class FeedSettings:
+    """`heartbeat_seconds` pass at most between two answers of a stream. `poll_seconds`: how soon commits of other processes are noticed, own
+    ones are at once. Lines that are out of date are kept for `kept_days`, at least 30; `prune_seconds` pass between two looks for them.
+    """
+
+    heartbeat_seconds: float = 1.0
+    poll_seconds: float = 0.1
+    kept_days: float = 30.0
+    prune_seconds: float = 3600.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """`keyring` is the file that holds the key-encryption and blind-index keys."""
 
@@ -16,3 +28,4 @@ class Settings:
     database: DatabaseSettings
     telemetry: TelemetrySettings
     keyring: Path
+    feed: FeedSettings = FeedSettings()

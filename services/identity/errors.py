@@ -145,3 +145,10 @@ class SourceRecordNotFound(DomainError):
 
     kind = Kind.NOT_FOUND
     reason = "SOURCE_RECORD_NOT_FOUND"
+
+
+class CursorInvalid(DomainError):
+    """The cursor was not given out here, or by a database that is gone; begin anew without one."""
+
+    kind = Kind.INVALID
+    reason = "CURSOR_INVALID"

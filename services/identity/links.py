@@ -264,3 +264,27 @@ class PersonChange:
     at: datetime
     source_record: str = ""
     former: UUID | None = None
+
+
+NOBODY = UUID(int=0)
+"""Before every id."""
+
+
+@dataclass(frozen=True)
+class FeedPlace:
+    """A place in the feed: told is all of transactions below `xid`, and of that one the lines up to `id`."""
+
+    xid: int = 0
+    id: UUID = NOBODY
+
+
+@dataclass(frozen=True)
+class FeedPage:
+    """Lines to tell, in order, and the place they lead to. `early` are those, by id with their transaction, that lie after the place because
+    an older transaction still runs: they are told now, and not again by whoever remembers them. `more` when there was no room for all.
+    """
+
+    changes: tuple[PersonChange, ...]
+    place: FeedPlace
+    early: Mapping[UUID, int]
+    more: bool

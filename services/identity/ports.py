@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from services.identity.desk import DeskTransaction
-from services.identity.links import ChangeKind, NewReviewTask, PersonChange
+from services.identity.links import ChangeKind, FeedPage, FeedPlace, NewReviewTask, PersonChange
 from services.identity.model import (
     CareLevel,
     Filing,
@@ -172,3 +172,22 @@ class Store(Protocol):
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work` in one transaction; it may run several times and MUST have no other effect."""
+
+
+class Feed(Protocol):
+    """The lines of the feed, as followers read them."""
+
+    async def page(self, place: FeedPlace, early: Mapping[UUID, int], limit: int) -> FeedPage:
+        """What to tell after a place, without the lines told early before. Each line says who answers for its entry at the moment of
+        reading, so that the last line told is never older than any that was told. Raises CursorInvalid for a place of another database.
+        """
+
+    async def end(self) -> FeedPlace:
+        """The place after everything that is complete."""
+
+    async def prune(
+        self, before: datetime, after: tuple[datetime, UUID] | None, limit: int
+    ) -> tuple[datetime, UUID] | None:
+        """Looks at a page of lines from before a time and removes those that nobody needs any more, not even who reads from the beginning:
+        that an entry was made or changed, and what a later line of the same entry makes old. Returns where the page ended, None at the end.
+        """

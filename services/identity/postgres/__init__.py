@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.identity.postgres.changes import PostgresFeed
 from services.identity.postgres.store import PostgresStore
 
-__all__ = ["PostgresStore"]
+__all__ = ["PostgresFeed", "PostgresStore"]

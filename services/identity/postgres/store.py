@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,6 +11,8 @@ from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.idempotency import once
 from services.chassis.keyring import Keyring, PersonKeys
+from services.identity.links import ChangeKind, PersonChange
+from services.identity.model import PersonEvent
 from services.identity.ports import Transaction
 from services.identity.postgres.registers import RegisterTables
 from services.identity.postgres.reviews import ReviewTables
@@ -28,6 +30,17 @@ class _Transaction(ReviewTables, UpdateTables, RegisterTables):
         self._connection = connection
         self._vault = vault
         self._keys = keys
+        self.told = False
+
+    async def add_changes(self, changes: Sequence[PersonChange]) -> None:
+        """Puts lines into the feed."""
+        self.told = self.told or bool(changes)
+        await super().add_changes(changes)
+
+    async def tell(self, kind: ChangeKind, events: Sequence[PersonEvent]) -> None:
+        """Puts one line per event into the feed."""
+        self.told = self.told or bool(events)
+        await super().tell(kind, events)
 
     async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
         """The first answer of this scope and request id."""
@@ -50,6 +63,11 @@ class PostgresStore:
         self._database = database
         self._vault = Vault(keyring)
         self._keys = PersonKeys(keyring, "identity", clock)
+        self._told: Callable[[], None] = lambda: None
+
+    def on_told(self, wake: Callable[[], None]) -> None:
+        """Calls this after every commit that put lines into the feed."""
+        self._told = wake
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work`, which only reads."""
@@ -57,4 +75,16 @@ class PostgresStore:
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work` in one transaction, again after a serialization failure."""
-        return await self._database.write(lambda connection: work(_Transaction(connection, self._vault, self._keys)))
+        told = False
+
+        async def noting(connection: AsyncConnection) -> T:
+            nonlocal told
+            transaction = _Transaction(connection, self._vault, self._keys)
+            result = await work(transaction)
+            told = transaction.told
+            return result
+
+        result = await self._database.write(noting)
+        if told:
+            self._told()
+        return result

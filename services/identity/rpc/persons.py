@@ -8,12 +8,13 @@ from services.chassis.call import current_call
 from services.chassis.server import RpcContext
 from services.identity.convert import persons, scalars
 from services.identity.rpc.answers import count_outcomes, digest
+from services.identity.rpc.feed import FeedMethods
 from services.identity.rpc.provisional import ProvisionalMethods
-from services.identity.service import NewbornService, PersonService, ProvisionalService, UpdateService
+from services.identity.service import FeedService, NewbornService, PersonService, ProvisionalService, UpdateService
 from services.identity.telemetry import Instruments
 
 
-class PersonServicer(ProvisionalMethods):
+class PersonServicer(FeedMethods, ProvisionalMethods):
     """`lienthong.identity.v1.PersonService`."""
 
     def __init__(
@@ -22,10 +23,12 @@ class PersonServicer(ProvisionalMethods):
         provisional: ProvisionalService,
         newborns: NewbornService,
         updates: UpdateService,
+        feed: FeedService,
         instruments: Instruments,
     ) -> None:
         super().__init__(provisional, newborns, updates, instruments)
         self._service = service
+        self._feed = feed
 
     async def ResolvePersons(
         self, request: person_service_pb2.ResolvePersonsRequest, context: RpcContext

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.identity.service.feed import FeedService
 from services.identity.service.filing import FilingService
 from services.identity.service.newborns import Birth, NewbornService
 from services.identity.service.organizations import OrganizationService
@@ -13,6 +14,7 @@ from services.identity.service.updates import Update, UpdateService
 __all__ = [
     "Arrival",
     "Birth",
+    "FeedService",
     "FilingService",
     "Line",
     "NewbornService",
