@@ -58,6 +58,49 @@ def test_exchanged_neighbours_are_caught(facility: str, seed: int, at: int) -> N
             parse(altered)
 
 
+@given(facilities, seeds, st.integers(6, 10))
+def test_characters_exchanged_over_one_are_caught(facility: str, seed: int, at: int) -> None:
+    compact = parse(issued(facility, seed)).compact
+    altered = compact[:at] + compact[at + 2] + compact[at + 1] + compact[at] + compact[at + 3 :]
+    if altered != compact:
+        with pytest.raises(TemporaryIdentifierInvalid, match="WRONG_CHECK"):
+            parse(altered)
+
+
+@given(facilities, seeds, st.sampled_from([6, 8, 10]), st.sampled_from(ALPHABET))
+def test_a_doubled_character_written_as_another_is_caught(facility: str, seed: int, at: int, other: str) -> None:
+    random_of, last = random.Random(seed), [0, 0]
+
+    def doubled(n: int) -> int:
+        last[0] += 1
+        if last[0] % 7 % 2:
+            last[1] = random_of.randrange(n)
+        return last[1]
+
+    compact = issue(facility, doubled).compact
+    assert compact[at] == compact[at + 1]
+    if other != compact[at]:
+        with pytest.raises(TemporaryIdentifierInvalid, match="WRONG_CHECK"):
+            parse(compact[:at] + other * 2 + compact[at + 2 :])
+
+
+def test_of_two_random_errors_one_in_a_hundred_passes() -> None:
+    """Two digits with 97 values can promise no more."""
+    random_of = random.Random(4)
+    passed, tried = 0, 20_000
+    compact = parse(issued("01234", 4)).compact
+    for _ in range(tried):
+        altered = list(compact)
+        for at in random_of.sample(range(6, 13), 2):
+            altered[at] = random_of.choice([one for one in ALPHABET if one != compact[at]])
+        try:
+            parse("".join(altered))
+            passed += 1
+        except TemporaryIdentifierInvalid:
+            continue
+    assert passed / tried < 0.012
+
+
 @given(st.text(max_size=30))
 def test_other_text_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(TemporaryIdentifierInvalid) as refused:
