@@ -37,6 +37,8 @@ from services.identity.reindex import reindex_command
 from services.identity.service import (
     FeedService,
     FilingService,
+    IdentificationService,
+    LinkService,
     NewbornService,
     OrganizationService,
     PersonService,
@@ -60,6 +62,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     provisional = ProvisionalService(store, system_clock, uuid7)
     newborns = NewbornService(store, system_clock, uuid7)
     updates = UpdateService(store, system_clock, uuid7)
+    links = LinkService(store, system_clock, uuid7)
+    identification = IdentificationService(store, system_clock, uuid7, links)
     filing = FilingService(store, system_clock, uuid7)
     organizations = OrganizationService(store, system_clock)
     practitioners = PractitionerService(store, system_clock, uuid7)
@@ -76,7 +80,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     store.on_told(feed.wake)
     server.add(
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-        rpc.PersonServicer(persons, provisional, newborns, updates, feed, instruments),
+        rpc.PersonServicer(persons, provisional, newborns, updates, identification, feed, instruments),
         person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
     )
     server.add(

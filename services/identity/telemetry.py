@@ -7,6 +7,7 @@ from opentelemetry.metrics import Counter, Meter
 METRIC_RESOLUTIONS = "lienthong.identity.resolutions"
 METRIC_FILINGS = "lienthong.identity.filings"
 METRIC_REGISTRATIONS = "lienthong.identity.registrations"
+METRIC_IDENTIFICATIONS = "lienthong.identity.identifications"
 METRIC_WAITING = "lienthong.identity.provisional.waiting"
 ATTRIBUTE_FACILITY = "lienthong.facility"
 ATTRIBUTE_BUCKET = "lienthong.bucket"
@@ -24,4 +25,7 @@ class Instruments:
         )
         self.waiting = meter.create_gauge(
             METRIC_WAITING, "{person}", "Provisional persons that wait to be identified, by facility and age"
+        )
+        self.identifications: Counter = meter.create_counter(
+            METRIC_IDENTIFICATIONS, "{person}", "Provisional persons identified, by outcome"
         )

@@ -11,6 +11,8 @@ from services.identity.convert.scalars import (
     date_in,
     demographics_in,
     identifiers_in,
+    known,
+    numbers,
     optional,
     organization_code,
     resource_id,
@@ -18,7 +20,10 @@ from services.identity.convert.scalars import (
     stamp,
     time_in,
 )
-from services.identity.service import Arrival, Birth, Line, Update, Wanted
+from services.identity.links import IdentificationEvidence
+from services.identity.service import Arrival, Birth, Identification, Identified, Line, Update, Wanted
+
+EVIDENCE = numbers(IdentificationEvidence, person_service_pb2.IdentificationEvidence, "IDENTIFICATION_EVIDENCE")
 
 
 def arrival_in(message: person_service_pb2.RegisterProvisionalPersonRequest) -> Arrival:
@@ -64,6 +69,28 @@ def update_in(message: person_service_pb2.UpdatePersonRequest) -> Update:
         assurance=assurance_in(message.assurance),
         death=date_in(message.death_date, "death_date") if message.HasField("death_date") else None,
         protected=message.protected if message.HasField("protected") else None,
+    )
+
+
+def identification_in(message: person_service_pb2.IdentifyProvisionalPersonRequest) -> Identification:
+    """What was found out about a provisional person."""
+    return Identification(
+        person=resource_id(message.name, "persons", "name"),
+        evidence=known(EVIDENCE, message.evidence, "evidence"),
+        demographics=demographics_in(message.demographics, "demographics"),
+        identifiers=identifiers_in(message.identifiers, "identifiers"),
+        target=resource_id(message.person, "persons", "person") if message.person else None,
+        assurance=assurance_in(message.assurance),
+        etag=message.etag,
+    )
+
+
+def identified_message(identified: Identified) -> person_service_pb2.IdentifyProvisionalPersonResponse:
+    """Who it is, in proto."""
+    return person_service_pb2.IdentifyProvisionalPersonResponse(
+        person=person_message(identified.person),
+        link=f"personLinks/{identified.link}" if identified.link else "",
+        review_task=f"reviewTasks/{identified.task}" if identified.task else "",
     )
 
 

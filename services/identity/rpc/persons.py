@@ -10,7 +10,14 @@ from services.identity.convert import persons, scalars
 from services.identity.rpc.answers import count_outcomes, digest
 from services.identity.rpc.feed import FeedMethods
 from services.identity.rpc.provisional import ProvisionalMethods
-from services.identity.service import FeedService, NewbornService, PersonService, ProvisionalService, UpdateService
+from services.identity.service import (
+    FeedService,
+    IdentificationService,
+    NewbornService,
+    PersonService,
+    ProvisionalService,
+    UpdateService,
+)
 from services.identity.telemetry import Instruments
 
 
@@ -23,10 +30,11 @@ class PersonServicer(FeedMethods, ProvisionalMethods):
         provisional: ProvisionalService,
         newborns: NewbornService,
         updates: UpdateService,
+        identification: IdentificationService,
         feed: FeedService,
         instruments: Instruments,
     ) -> None:
-        super().__init__(provisional, newborns, updates, instruments)
+        super().__init__(provisional, newborns, updates, identification, instruments)
         self._service = service
         self._feed = feed
 

@@ -12,7 +12,7 @@ from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
 from services.identity.convert import persons, provisional, scalars
 from services.identity.rpc.answers import count_outcomes, digest
-from services.identity.service import NewbornService, ProvisionalService, UpdateService
+from services.identity.service import IdentificationService, NewbornService, ProvisionalService, UpdateService
 from services.identity.telemetry import Instruments
 
 
@@ -24,11 +24,13 @@ class ProvisionalMethods(person_service_pb2_grpc.PersonServiceServicer):
         provisional: ProvisionalService,
         newborns: NewbornService,
         updates: UpdateService,
+        identification: IdentificationService,
         instruments: Instruments,
     ) -> None:
         self._provisional = provisional
         self._newborns = newborns
         self._updates = updates
+        self._identification = identification
         self._instruments = instruments
 
     async def RegisterProvisionalPerson(
@@ -100,3 +102,17 @@ class ProvisionalMethods(person_service_pb2_grpc.PersonServiceServicer):
             digest(request),
         )
         return person_service_pb2.UpdatePersonResponse(person=persons.person_message(person))
+
+    async def IdentifyProvisionalPerson(
+        self, request: person_service_pb2.IdentifyProvisionalPersonRequest, context: RpcContext
+    ) -> person_service_pb2.IdentifyProvisionalPersonResponse:
+        """Says who a provisional person is."""
+        identified = await self._identification.identify(
+            current_call().principal,
+            provisional.identification_in(request),
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        outcome = "linked" if identified.link else "review" if identified.task else "confirmed"
+        count_outcomes(self._instruments.identifications, [outcome])
+        return provisional.identified_message(identified)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from services.identity.service.feed import FeedService
 from services.identity.service.filing import FilingService
+from services.identity.service.identification import Identification, IdentificationService, Identified
+from services.identity.service.links import LinkService
 from services.identity.service.newborns import Birth, NewbornService
 from services.identity.service.organizations import OrganizationService
 from services.identity.service.persons import PersonService
@@ -16,7 +18,11 @@ __all__ = [
     "Birth",
     "FeedService",
     "FilingService",
+    "Identification",
+    "IdentificationService",
+    "Identified",
     "Line",
+    "LinkService",
     "NewbornService",
     "OrganizationService",
     "PersonService",

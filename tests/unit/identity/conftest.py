@@ -14,6 +14,8 @@ from services.chassis.principal import Principal, PrincipalKind
 from services.identity.model import Area, CareLevel, Era, Organization, OrganizationState
 from services.identity.service import (
     FilingService,
+    IdentificationService,
+    LinkService,
     NewbornService,
     OrganizationService,
     PersonService,
@@ -53,6 +55,8 @@ class Operations:
     provisional: ProvisionalService
     newborns: NewbornService
     updates: UpdateService
+    links: LinkService
+    identification: IdentificationService
     filing: FilingService
     organizations: OrganizationService
     practitioners: PractitionerService
@@ -65,6 +69,7 @@ async def operations() -> Operations:
     def new_id() -> UUID:
         return UUID(int=next(numbers))
 
+    links = LinkService(store, clock, new_id)
     made = Operations(
         store,
         clock,
@@ -72,6 +77,8 @@ async def operations() -> Operations:
         ProvisionalService(store, clock, new_id),
         NewbornService(store, clock, new_id),
         UpdateService(store, clock, new_id),
+        links,
+        IdentificationService(store, clock, new_id, links),
         FilingService(store, clock, new_id),
         OrganizationService(store, clock),
         PractitionerService(store, clock, new_id),
