@@ -14,7 +14,7 @@ from lienthong.type.v1 import administrative_sex_pb2
 
 from services.chassis.principal import PrincipalKind
 from tests.fixtures.identities import Running
-from tests.integration.identity.conftest import registration
+from tests.integration.identity.conftest import CITIZEN_ID, citizen_id, demographics, registration
 from tests.integration.identity.test_persons import TIMEOUT, reason
 
 FEMALE = administrative_sex_pb2.ADMINISTRATIVE_SEX_FEMALE
@@ -104,3 +104,55 @@ async def test_a_newborn_registered_many_times_at_once_is_one_person(identity: R
     assert (child.mother, child.birth_order) == (mother.name, 1)
     assert child.provisional_kind == person_pb2.PROVISIONAL_KIND_NEWBORN
     assert not child.demographics.HasField("human_name")
+
+
+def identification(
+    name: str, *numbers: str, request_id: str = ""
+) -> person_service_pb2.IdentifyProvisionalPersonRequest:
+    return person_service_pb2.IdentifyProvisionalPersonRequest(
+        request_id=request_id or str(uuid4()),
+        name=name,
+        identifiers=[citizen_id(number) for number in numbers],
+        demographics=demographics(),
+        evidence=person_service_pb2.IDENTIFICATION_EVIDENCE_PAPERS,
+    )
+
+
+async def test_a_patient_is_identified_by_a_person_of_the_index(identity: Running) -> None:
+    async with identity.as_facility("79002") as channel:
+        known = (
+            await person_service_pb2_grpc.PersonServiceStub(channel).RegisterPerson(registration(), timeout=TIMEOUT)
+        ).person
+    async with identity.as_facility() as channel:
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        patient = (await stub.RegisterProvisionalPerson(arrival(2), timeout=TIMEOUT)).person
+        wanted = identification(patient.name, CITIZEN_ID)
+        wanted.demographics.birth_date.year = 1996
+        asked = await stub.IdentifyProvisionalPerson(wanted, timeout=TIMEOUT)
+        assert asked.review_task.startswith("reviewTasks/")
+        assert (asked.person.name, asked.link) == (patient.name, "")
+        done = await stub.IdentifyProvisionalPerson(identification(patient.name, CITIZEN_ID), timeout=TIMEOUT)
+        assert not (
+            await stub.ListProvisionalPersons(person_service_pb2.ListProvisionalPersonsRequest(), timeout=TIMEOUT)
+        ).items
+    assert done.person.name == known.name
+    assert done.link.startswith("personLinks/")
+    assert not done.person.HasField("demographics")
+    assert [one.identifier.value for one in done.person.identifiers] == ["********2345"]
+
+
+async def test_two_desks_that_identify_with_one_new_number_make_one_person(identity: Running) -> None:
+    async with identity.as_facility() as channel:
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        patients = [(await stub.RegisterProvisionalPerson(arrival(2), timeout=TIMEOUT)).person for _ in range(3)]
+        answers = await asyncio.gather(
+            *(stub.IdentifyProvisionalPerson(identification(one.name, CITIZEN_ID), timeout=TIMEOUT) for one in patients)
+        )
+    confirmed = [one for one in answers if not one.link]
+    assert len(confirmed) == 1
+    assert {one.person.name for one in answers} == {confirmed[0].person.name}
+    async with identity.as_officer(PrincipalKind.STEWARD) as channel:
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        read = await stub.GetPerson(person_service_pb2.GetPersonRequest(name=confirmed[0].person.name), timeout=TIMEOUT)
+    assert read.person.state == person_pb2.PERSON_STATE_ACTIVE
+    assert read.person.demographics == demographics()

@@ -29,10 +29,14 @@ _NOW = datetime.now(UTC).replace(microsecond=0)
 # An hour that nothing else happened at.
 BORN = _NOW - timedelta(days=40, minutes=7)
 DIED = BORN - timedelta(days=100)
+FOUND, THIRD_ID = "Nguyễn Thị Mướp", "001185066666"
 CHANGED, SECOND_ID = "Nguyễn Thị Khế", "001185077777"
 SECRETS = (
     f"{DIED:%Y-%m-%d}",
     CHANGED,
+    FOUND,
+    "Mướp",
+    THIRD_ID,
     "Khế",
     SECOND_ID,
     f"{BORN:%Y-%m-%d}",
@@ -78,6 +82,14 @@ async def use(identity: Running) -> None:
             sex=woman.demographics.sex,
         )
         await stub.RegisterNewborn(newborn, timeout=TIMEOUT)
+        identify = person_service_pb2.IdentifyProvisionalPersonRequest(
+            request_id=str(uuid4()),
+            name=woman.name,
+            identifiers=[citizen_id(THIRD_ID)],
+            demographics=demographics(FOUND),
+            evidence=person_service_pb2.IDENTIFICATION_EVIDENCE_PAPERS,
+        )
+        assert not (await stub.IdentifyProvisionalPerson(identify, timeout=TIMEOUT)).review_task
         update.request_id, update.person.demographics.human_name.text = str(uuid4()), "Nguyễn Thị Bưởi"
         with pytest.raises(grpc.aio.AioRpcError):
             await stub.UpdatePerson(update, timeout=TIMEOUT)
