@@ -8,10 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat requirements/develop.txt requirements/debian.txt pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help setup demo up down status trace test lint format generate bench
+.PHONY: help setup demo up down status trace test lint format generate bench bench-identity
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed"; exit 1; }
@@ -55,6 +55,10 @@ format: setup ## let ruff format and mend
 
 generate: setup ## stubs and the gateway's descriptors from protos/
 	$(BIN)/python protos/generate.py
+
+bench-identity: setup ## the matching engine beside Splink; FULL=1 for a million persons
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	$(BIN)/python -m bench.identity $(if $(FULL),--persons 1000000)
 
 bench: setup ## benchmarks; FULL=1 for the full sizes
 	$(BIN)/python -m bench $(if $(FULL),--full)
