@@ -16,20 +16,21 @@ from bench.identity.population import THIS_YEAR, Population
 from services.identity.model import Area, BirthDate, Demographics, Era, Sex
 
 NO_IDENTIFIER: Mapping[str, float] = {
-    "clean": 0.30,
-    "light": 0.30,
-    "heavy": 0.12,
-    "year_only": 0.05,
-    "moved": 0.06,
-    "order": 0.03,
-    "foreign": 0.02,
-    "minority": 0.02,
-    "twin": 0.01,
-    "sibling": 0.01,
-    "namesake": 0.008,
-    "unknown": 0.072,
+    **{
+        "clean": 0.28,
+        "light": 0.28,
+        "heavy": 0.17,
+        "year_only": 0.05,
+        "moved": 0.06,
+        "order": 0.03,
+        "foreign": 0.015,
+        "minority": 0.015,
+    },
+    **{"twin": 0.012, "sibling": 0.03, "namesake": 0.008, "unknown": 0.05},
 }
-"""Scenarios without a number and their share: the first eight ask for somebody who is registered, the last four for somebody who is not."""
+"""Scenarios without a number and their share: the first eight ask for somebody who is registered, the last four for somebody who is not. Of those
+who are not, many are children and relatives of somebody who is, with whom they share phone and home.
+"""
 OTHERS: Mapping[str, float] = {"emergency": 0.05, "newborn": 0.05, "borrowed_card": 0.05, "number_typo": 0.05}
 """Further scenarios, as shares of the number of queries without a number."""
 

@@ -67,10 +67,15 @@ def decide(
 def _matches(query: NormalPerson, score: Score, second: float | None, model: MatchModel) -> bool:
     if query.name.newborn or query.name.empty or score.veto or _like_twins(score):
         return False
-    third = any(score.level(fact) == "SAME" for fact in _THIRD_FACTS)
-    if score.total < model.match_bits + (0.0 if third else ALONE_BITS):
+    if weighed(score) < model.match_bits:
         return False
     return second is None or score.total - second >= model.margin_bits
+
+
+def weighed(score: Score) -> float:
+    """The score that is held against `match_bits`: less where no third fact stands beside name and birth date."""
+    third = any(score.level(fact) == "SAME" for fact in _THIRD_FACTS)
+    return score.total - (0.0 if third else ALONE_BITS)
 
 
 def _like_twins(score: Score) -> bool:
