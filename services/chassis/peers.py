@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -85,3 +85,21 @@ async def call_peer(
     finally:
         otel_context.detach(token)
         span.end()
+
+
+async def stream_peer(
+    method: Callable[..., Any], request: Any, *, timeout: float, name: str
+) -> AsyncGenerator[Any, None]:
+    """The answers of a peer's stream, asked for by this role itself in background work; it ends after `timeout` seconds at the latest. Raises
+    PeerUnavailable, or PeerRefused with the peer's reason. Close it (`contextlib.aclosing`) when it is left early.
+    """
+    call = method(request, timeout=timeout, metadata=[(TRACEPARENT, traceparent())])
+    try:
+        async for answer in call:
+            yield answer
+    except grpc.aio.AioRpcError as error:
+        if error.code() in _UNAVAILABLE:
+            raise PeerUnavailable(name) from error
+        raise PeerRefused(name, from_rpc_error(error).reason or error.code().name) from error
+    finally:
+        call.cancel()

@@ -17,17 +17,21 @@ from lienthong.consent.v1 import (
 
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
+from services.chassis.feed import Follower, apply_redirects
+from services.chassis.feed.redirects import NAME as PERSONS
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import open_keyring
 from services.chassis.keyring.rotation import rotation_command
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
+from services.chassis.peers import PeerSettings, channel
 from services.chassis.server import Server
 from services.chassis.telemetry import Telemetry
 from services.consent import jobs, rpc
 from services.consent.access import ACCESS
 from services.consent.ciba import CibaApp
 from services.consent.config import Settings
+from services.consent.peers import GrpcPersonFeed
 from services.consent.postgres import PostgresStore
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
@@ -37,6 +41,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     """Puts the role together."""
     telemetry = await life.enter(Telemetry(settings.telemetry, "consent"))
     database = await life.enter(Database(settings.database))
+    identity = await life.enter(channel(PeerSettings("identity", settings.identity_address), settings.server))
     app = await life.enter(CibaApp(settings.ciba, system_clock))
     store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
     consents = ConsentService(store, app, system_clock, uuid7)
@@ -63,6 +68,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         access_ledger_service_pb2.DESCRIPTOR.services_by_name["AccessLedgerService"],
     )
     server.job("collect_answers", partial(jobs.collect_answers, consents))
+    feed = GrpcPersonFeed(identity)
+    server.job("persons", Follower(database, PERSONS, feed.open, apply_redirects, settings.feed, system_clock).run)
     server.health(database.ping)
     return server
 

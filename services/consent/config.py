@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.chassis.feed import FollowSettings
 from services.chassis.settings import DatabaseSettings, ServerSettings, TelemetrySettings
 from services.consent.ciba import CibaSettings
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`keyring` wraps the keys of the app's assertions; `ciba` is the national ID app."""
+    """`keyring` wraps the keys of the app's assertions; `ciba` is the national ID app,
+    `identity_address` the identity role as `host:port`."""
 
     server: ServerSettings
     database: DatabaseSettings
     telemetry: TelemetrySettings
     ciba: CibaSettings
     keyring: Path
+    identity_address: str
+    feed: FollowSettings = field(default_factory=FollowSettings)

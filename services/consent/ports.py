@@ -8,12 +8,17 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from services.chassis.feed import Entries
 from services.consent.model import Access, Consent, ConsentRequest, Decision, RequestState
 
 Decide = Callable[
-    [Mapping[UUID, Sequence[Consent]], Mapping[UUID, tuple[int, bytes]]], Sequence[tuple[Decision, Access]]
+    [Mapping[UUID, Entries], Mapping[UUID, Sequence[Consent]], Mapping[UUID, tuple[int, bytes]]],
+    Sequence[tuple[Decision, Access]],
 ]
-"""Given the consents and the ledger head (sequence, hash) of each person, the decisions with their ledger lines."""
+"""Given the entries that stand for each one asked about and, by who answers for them, the consents of all of them and the ledger head
+(sequence, hash): the decisions with their ledger lines."""
+LedgerPlace = tuple[datetime, int, UUID]
+"""Where a page of the ledger ended: time, sequence and id of its last line."""
 
 
 class Store(Protocol):
@@ -25,8 +30,11 @@ class Store(Protocol):
     async def request(self, id: UUID) -> ConsentRequest | None:
         """A request by id."""
 
-    async def requests(self, person: UUID, before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
-        """Requests of a person, newest first, with an id before `before`."""
+    async def entries(self, person: UUID) -> Entries:
+        """The entries of the index that stand for a person."""
+
+    async def requests(self, persons: Sequence[UUID], before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
+        """Requests put to any of these entries, newest first, with an id before `before`."""
 
     async def claim_pending(self, at: datetime, lease: timedelta, limit: int) -> Sequence[ConsentRequest]:
         """Unanswered requests whose next poll is due; each is leased to the caller."""
@@ -38,24 +46,24 @@ class Store(Protocol):
     async def close_request(self, id: UUID, answer: RequestState, at: datetime) -> ConsentRequest | None:
         """Keeps the answer of an unanswered request; returns the request as it then stands."""
 
-    async def revoke(self, id: UUID, person: UUID, at: datetime) -> Consent | None:
-        """Keeps a withdrawal; the first one counts. None when the person has no such consent."""
+    async def revoke(self, id: UUID, persons: Sequence[UUID], at: datetime) -> Consent | None:
+        """Keeps a withdrawal; the first one counts. None when none of these entries has such a consent."""
 
     async def consent(self, id: UUID) -> Consent | None:
         """A consent by id."""
 
-    async def consents(self, person: UUID, before: UUID | None, limit: int) -> Sequence[Consent]:
-        """Consents of a person, newest first."""
+    async def consents(self, persons: Sequence[UUID], before: UUID | None, limit: int) -> Sequence[Consent]:
+        """Consents of these entries, newest first."""
 
-    async def decide(self, persons: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
-        """Locks the ledgers of the persons, calls `decide`, and keeps decisions and lines, in one transaction. Nothing of it is visible, and
-        nothing is returned, before it is durable."""
+    async def decide(self, persons: Sequence[UUID], also: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
+        """Locks the ledgers of those who answer for the persons, finds the entries of `also` too, calls `decide`, and keeps decisions and lines,
+        in one transaction. Nothing of it is visible, and nothing is returned, before it is durable."""
 
     async def decision(self, id: UUID) -> Decision | None:
         """A decision by id."""
 
-    async def accesses(self, person: UUID, before: int | None, limit: int) -> Sequence[Access]:
-        """Ledger lines, newest first, with a sequence before `before`."""
+    async def accesses(self, persons: Sequence[UUID], before: LedgerPlace | None, limit: int) -> Sequence[Access]:
+        """Ledger lines of these entries, newest first, before a place."""
 
 
 @dataclass(frozen=True)

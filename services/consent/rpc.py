@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 from lienthong.consent.v1 import (
     access_ledger_service_pb2,
     access_ledger_service_pb2_grpc,
@@ -171,11 +174,12 @@ class AccessLedgerServicer(access_ledger_service_pb2_grpc.AccessLedgerServiceSer
         """A person's ledger."""
         person = convert.resource_id(request.person, "persons", _PERSON)
         limit = page_limit(request.page_size)
-        before = decode_token(request.page_token, request.person)
-        found = await self._service.accesses(
-            current_call().principal, person, int(before[0]) if before else None, limit + 1
-        )
-        token = encode_token((str(found[limit - 1].sequence),), request.person) if len(found) > limit else ""
+        bound = f"ListAccesses|{request.person}"
+        before = decode_token(request.page_token, bound)
+        place = (datetime.fromisoformat(before[0]), int(before[1]), UUID(before[2])) if before else None
+        found = await self._service.accesses(current_call().principal, person, place, limit + 1)
+        end = found[limit - 1] if len(found) > limit else None
+        token = encode_token((end.at.isoformat(), str(end.sequence), str(end.id)), bound) if end else ""
         return access_ledger_service_pb2.ListAccessesResponse(
             accesses=[convert.access_message(line) for line in found[:limit]], next_page_token=token
         )

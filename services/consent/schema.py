@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.chassis.feed import feed_tables
 from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
 
@@ -91,9 +92,12 @@ access_entry = Table(
     Column("trace_id", String(32), nullable=False),
     Column("previous_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    # Ledgers of several entries are read together.
+    Index("ix_access_entry_person_id_at", "person_id", "at", "sequence"),
 )
 
 person_key = person_key_table(METADATA)
+feed_tables(METADATA)
 
 ledger_head = Table(
     "ledger_head",

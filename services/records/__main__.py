@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,8 @@ from opentelemetry import metrics
 
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
+from services.chassis.feed import Batch, Follower, Redirect, apply_redirects
+from services.chassis.feed.redirects import NAME as PERSONS
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import open_keyring
 from services.chassis.keyring.rotation import rotation_command
@@ -45,7 +48,7 @@ from services.records.delivery.timestamp import open_authority
 from services.records.formats.document import DocumentFormat
 from services.records.formats.xml130 import Xml130Format
 from services.records.model import Topic
-from services.records.peers import GrpcConsent, GrpcIdentity, GrpcSigning, GrpcSlips
+from services.records.peers import GrpcConsent, GrpcIdentity, GrpcPersonFeed, GrpcSigning, GrpcSlips
 from services.records.ports import Consent, Identity, Signing, Slips
 from services.records.postgres import PostgresStore
 from services.records.sealing import PemSigner, seal_with
@@ -71,6 +74,8 @@ class Peers:
     identity: Identity
     consent: Consent
     slips: Slips
+    persons: Callable[[str], AsyncGenerator[Batch[Redirect], None]] | None = None
+    """Opens the feed of the person index after a cursor."""
 
 
 async def compose(settings: Settings, life: Lifecycle) -> Server:
@@ -79,11 +84,13 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     async def to(role: str, address: str) -> grpc.aio.Channel:
         return await life.enter(channel(PeerSettings(role, address), settings.server))
 
+    identity = await to("identity", settings.identity_address)
     peers = Peers(
         signing=GrpcSigning(await to("signing", settings.signing_address)),
-        identity=GrpcIdentity(await to("identity", settings.identity_address)),
+        identity=GrpcIdentity(identity),
         consent=GrpcConsent(await to("consent", settings.consent_address)),
         slips=GrpcSlips(await to("referrals", settings.referrals_address)),
+        persons=GrpcPersonFeed(identity).open,
     )
     return await assemble(settings, life, peers)
 
@@ -172,6 +179,9 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
             margin=timedelta(days=settings.archive.margin_days),
         )
         server.job("renewals", jobs.RenewalJob(renewals, settings.archive.seconds).run)
+    if peers.persons is not None:
+        follower = Follower(database, PERSONS, peers.persons, apply_redirects, settings.feed, system_clock)
+        server.job("persons", follower.run)
     for topic, relay in relays.items():
         intake.on_stored(relay.wake)
         server.job(f"relay_{topic.value}", relay.run)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.chassis.feed import FollowSettings
 from services.chassis.settings import DatabaseSettings, ServerSettings, TelemetrySettings
 
 
@@ -74,3 +75,4 @@ class Settings:
     archive: ArchiveSettings
     intake: IntakeSettings
     insurer: InsurerSettings
+    feed: FollowSettings = field(default_factory=FollowSettings)

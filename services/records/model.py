@@ -246,7 +246,9 @@ class SubmissionRecord:
 
 @dataclass(frozen=True)
 class DocumentEntry:
-    """The index entry of a stored document. `care_end` is the last minute of the care, inclusive."""
+    """The index entry of a stored document. `care_end` is the last minute of the care, inclusive. `person` is the entry of the person index it was
+    filed under, for ever; `current` who answers for that now, None for itself. `held` is what is true now, too.
+    """
 
     id: UUID
     person: UUID
@@ -259,11 +261,17 @@ class DocumentEntry:
     size: int
     received_at: datetime
     held: bool
+    current: UUID | None = None
 
     @property
     def name(self) -> str:
         """Resource name."""
         return f"documents/{self.id}"
+
+    @property
+    def whose(self) -> UUID:
+        """Whose document it is now."""
+        return self.current or self.person
 
 
 @dataclass(frozen=True, repr=False)
@@ -360,9 +368,11 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which documents of a person a page may hold. `facility` limits to one facility's own, which includes held ones."""
+    """Which documents a page may hold: those of a person, filed under any of these entries. `facility` limits to one facility's own, which
+    includes held ones.
+    """
 
-    person: UUID
+    persons: tuple[UUID, ...]
     permissions: tuple[Permission, ...]
     span: Span = ALWAYS
     facility: str | None = None

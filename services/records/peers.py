@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from uuid import UUID
 
 import grpc
@@ -11,6 +12,8 @@ from lienthong.identity.v1 import (
     organization_pb2,
     organization_service_pb2,
     organization_service_pb2_grpc,
+    person_service_pb2,
+    person_service_pb2_grpc,
     source_record_service_pb2,
     source_record_service_pb2_grpc,
 )
@@ -26,7 +29,9 @@ from lienthong.signing.v1 import (
 )
 
 from services.chassis.errors import PeerRefused
-from services.chassis.peers import call_peer
+from services.chassis.feed import Batch, Redirect
+from services.chassis.peers import call_peer, stream_peer
+from services.records.convert import feed as feed_convert
 from services.records.convert import peers as convert
 from services.records.formats.document import ParsedDocument
 from services.records.model import Case, Decision, Filing, Query, Verdict
@@ -35,6 +40,7 @@ from services.records.service.slips import slip_from_json
 
 _BATCH_SECONDS = 15.0
 _READ_SECONDS = 5.0
+_WATCH_SECONDS = 3600.0
 _LARGEST_PAGE = 500
 _MOST_EVIDENCE = 200
 
@@ -199,3 +205,19 @@ class GrpcSlips:
 def _count(asked: Sequence[object], answered: Sequence[object]) -> None:
     if len(asked) != len(answered):
         raise PeerAnswerShort
+
+
+class GrpcPersonFeed:
+    """The feed of the person index."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = person_service_pb2_grpc.PersonServiceStub(channel)
+
+    async def open(self, cursor: str) -> AsyncGenerator[Batch[Redirect], None]:
+        """Follows after a cursor, for an hour at the most; who wants more asks again."""
+        request = person_service_pb2.WatchPersonsRequest(cursor=cursor)
+        async with aclosing(
+            stream_peer(self._stub.WatchPersons, request, timeout=_WATCH_SECONDS, name="identity")
+        ) as answers:
+            async for answer in answers:
+                yield feed_convert.person_batch(answer)

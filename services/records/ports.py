@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from services.chassis.feed import Entries
 from services.records.formats.document import ContentKind, ParsedDocument
 from services.records.model import (
     Accepted,
@@ -116,8 +117,11 @@ class DocumentStore(Protocol):
     async def documents(self, selection: Selection) -> Sequence[DocumentEntry]:
         """Index entries, newest care first, that any of the permissions covers by kind and time."""
 
-    async def own_document(self, person: UUID, facility: str) -> UUID | None:
-        """Any document of the person that the facility made."""
+    async def entries(self, person: UUID) -> Entries:
+        """The entries of the person index that stand for a person."""
+
+    async def own_document(self, persons: Sequence[UUID], facility: str) -> UUID | None:
+        """Any document under these entries that the facility made."""
 
     async def health_book(self, selection: Selection) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
         """Entries with the parts of the health book they hold, opened only where a permission covers entry and kind."""

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from services.chassis.feed import feed_tables
 from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
 from services.chassis.outbox import outbox_table
@@ -32,6 +33,7 @@ TIME = DateTime(timezone=True)
 
 outbox = outbox_table(METADATA)
 person_key = person_key_table(METADATA)
+feed_tables(METADATA)
 
 facility_counter = Table(
     "facility_counter",

@@ -16,6 +16,8 @@ from lienthong.referrals.v1 import (
 
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
+from services.chassis.feed import Follower, apply_redirects
+from services.chassis.feed.redirects import NAME as PERSONS
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import open_keyring
 from services.chassis.keyring.rotation import rotation_command
@@ -28,7 +30,7 @@ from services.referrals import rpc
 from services.referrals.access import ACCESS
 from services.referrals.config import Settings
 from services.referrals.holidays import load_holidays
-from services.referrals.peers import GrpcConsents
+from services.referrals.peers import GrpcConsents, GrpcPersonFeed
 from services.referrals.postgres import PostgresStore
 from services.referrals.service import ReferralService
 
@@ -38,6 +40,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     telemetry = await life.enter(Telemetry(settings.telemetry, "referrals"))
     database = await life.enter(Database(settings.database))
     consent = await life.enter(channel(PeerSettings("consent", settings.consent_address), settings.server))
+    identity = await life.enter(channel(PeerSettings("identity", settings.identity_address), settings.server))
     store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
     service = ReferralService(store, GrpcConsents(consent), system_clock)
     server = Server(settings.server, api="referrals", access=ACCESS, telemetry=telemetry, clock=system_clock)
@@ -56,6 +59,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         rpc.SlipImportServicer(service, system_clock, load_holidays(), uuid7),
         slip_import_service_pb2.DESCRIPTOR.services_by_name["SlipImportService"],
     )
+    feed = GrpcPersonFeed(identity)
+    server.job("persons", Follower(database, PERSONS, feed.open, apply_redirects, settings.feed, system_clock).run)
     server.health(database.ping)
     return server
 

@@ -1,18 +1,32 @@
-"""The consent role as the referrals role sees it."""
+"""The consent and identity roles as the referrals role sees them."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from uuid import UUID
+
 import grpc
 from lienthong.consent.v1 import decision_pb2, decision_service_pb2, decision_service_pb2_grpc
+from lienthong.identity.v1 import person_pb2, person_service_pb2, person_service_pb2_grpc
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2
 
 from services.chassis.call import Call
-from services.chassis.peers import call_peer
+from services.chassis.feed import Batch, Redirect
+from services.chassis.peers import call_peer, stream_peer
 from services.referrals.model import Referral
 from services.referrals.ports import AccessContext, Ruling
 
 _METHOD = "lienthong.referrals.v1.ReferralService/GetReferral"
 _TIMEOUT = 5.0
+_WATCH_SECONDS = 3600.0
+_FULL_ANSWER = 500
+"""Changes of a full answer of the index's feed."""
+# What is remembered of an entry that stands for itself: it was linked, or unconfirmed, and documents may say so.
+_REMEMBERED = frozenset(
+    {person_service_pb2.PERSON_CHANGE_KIND_UNLINKED, person_service_pb2.PERSON_CHANGE_KIND_IDENTIFIED}
+)
 
 
 class GrpcConsents:
@@ -51,3 +65,36 @@ class GrpcConsents:
             permitted=decision.effect == decision_pb2.EFFECT_PERMIT,
             would_change=tuple(change.code for change in decision.would_change),
         )
+
+
+class GrpcPersonFeed:
+    """The feed of the person index."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = person_service_pb2_grpc.PersonServiceStub(channel)
+
+    async def open(self, cursor: str) -> AsyncGenerator[Batch[Redirect], None]:
+        """Follows after a cursor, for an hour at the most; who wants more asks again."""
+        request = person_service_pb2.WatchPersonsRequest(cursor=cursor)
+        async with aclosing(
+            stream_peer(self._stub.WatchPersons, request, timeout=_WATCH_SECONDS, name="identity")
+        ) as answers:
+            async for answer in answers:
+                yield person_batch(answer)
+
+
+def person_batch(answer: person_service_pb2.WatchPersonsResponse) -> Batch[Redirect]:
+    """What an answer of the index's feed says of its entries. An answer that is not full had all there was."""
+    times = [change.change_time.ToDatetime(UTC) for change in answer.changes]
+    return Batch(
+        items=[_redirect(change, at) for change, at in zip(answer.changes, times, strict=True)],
+        cursor=answer.cursor,
+        complete=len(answer.changes) < _FULL_ANSWER,
+        oldest=min(times, default=None),
+    )
+
+
+def _redirect(change: person_service_pb2.PersonChange, at: datetime) -> Redirect:
+    person, current = (UUID(name.removeprefix("persons/")) for name in (change.person, change.current_person))
+    held = change.current_state == person_pb2.PERSON_STATE_PROVISIONAL
+    return Redirect(person, current, held, at, kept=person != current or change.kind in _REMEMBERED)

@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.chassis.call import Call
+from services.chassis.feed import Entries
 from services.referrals.model import Appointment, Referral, ReferralState, Slip
 
 
@@ -31,6 +32,9 @@ class Store(Protocol):
     async def import_slips(self, slips: Sequence[Slip]) -> int:
         """Keeps the papers whose event was not imported before; returns how many those were. One transaction."""
 
+    async def entries(self, person: UUID) -> Entries:
+        """The entries of the index that stand for a person."""
+
     async def referral(self, id: UUID) -> Referral | None:
         """A referral by id."""
 
@@ -47,13 +51,13 @@ class Store(Protocol):
         self,
         *,
         organization: str | None,
-        person: UUID | None,
+        persons: Sequence[UUID],
         start: date | None,
         end: date | None,
         after: tuple[date, UUID] | None,
         limit: int,
     ) -> Sequence[Appointment]:
-        """Appointments of a facility or of a person, by day and id."""
+        """Appointments of a facility, or of a person's entries, by day and id."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import Clock
 from services.chassis.database import Database
+from services.chassis.feed import Entries, entries_of
 from services.chassis.keyring import Keyring, PersonKeys, Wrapping, open_sealed, seal, sealed_from_bytes
 from services.referrals.model import Appointment, AppointmentState, Content, Referral, ReferralState, Slip
 from services.referrals.ports import Worklist
@@ -60,6 +61,10 @@ class PostgresStore:
             return len(papers)
 
         return await self._database.write(work)
+
+    async def entries(self, person: UUID) -> Entries:
+        """The entries that stand for a person."""
+        return (await self._database.read(lambda connection: entries_of(connection, [person])))[person]
 
     async def referral(self, id: UUID) -> Referral | None:
         """A referral with its content."""
@@ -138,7 +143,7 @@ class PostgresStore:
         self,
         *,
         organization: str | None,
-        person: UUID | None,
+        persons: Sequence[UUID],
         start: date | None,
         end: date | None,
         after: tuple[date, UUID] | None,
@@ -148,8 +153,8 @@ class PostgresStore:
         wanted = select(appointment)
         if organization is not None:
             wanted = wanted.where(appointment.c.organization == organization)
-        if person is not None:
-            wanted = wanted.where(appointment.c.person_id == person)
+        if persons:
+            wanted = wanted.where(appointment.c.person_id.in_(persons))
         if start is not None:
             wanted = wanted.where(appointment.c.day >= start)
         if end is not None:

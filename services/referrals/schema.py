@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Date, DateTime, Index, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from services.chassis.feed import feed_tables
 from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
 
@@ -62,3 +63,4 @@ appointment = Table(
 )
 
 person_key = person_key_table(METADATA)
+feed_tables(METADATA)

@@ -40,7 +40,9 @@ class ReferralService:
     async def get(self, call: Call, id: UUID, context: AccessContext) -> tuple[Referral, str]:
         """A referral with its clinical text and the decision that allowed it, for the two facilities and the person."""
         found = await self._store.referral(id)
-        if found is None or not self._concerns(call.principal, found):
+        if found is None or not (
+            _sent_or_addressed(call.principal, found) or await self._is_person(call.principal, found.person)
+        ):
             raise ReferralNotFound("no such referral")
         ruling = await self._consents.may_read_referral(call, found, context)
         if not ruling.permitted:
@@ -77,7 +79,7 @@ class ReferralService:
         step = Step(principal.facility or "", request, etag, self._clock(), self.today())
 
         def apply(found: Referral) -> Referral:
-            if not self._concerns(principal, found):
+            if not _sent_or_addressed(principal, found):
                 raise ReferralNotFound("no such referral")
             return change(found, step)
 
@@ -90,7 +92,7 @@ class ReferralService:
         """An appointment, for the issuing facility and the person."""
         found = await self._store.appointment(id)
         ours = found is not None and (
-            found.organization == principal.facility or principal.person == f"persons/{found.person}"
+            found.organization == principal.facility or await self._is_person(principal, found.person)
         )
         if found is None or not ours:
             raise AppointmentNotFound("no such appointment")
@@ -100,14 +102,22 @@ class ReferralService:
         self, principal: Principal, start: date | None, end: date | None, after: tuple[date, UUID] | None, limit: int
     ) -> Sequence[Appointment]:
         """The calling facility's or person's appointments, by day."""
-        person = UUID(principal.person.removeprefix("persons/")) if principal.person else None
+        person = _person_of(principal)
+        persons = (await self._store.entries(person)).all if person else ()
         organization = None if person else principal.facility or ""
         return await self._store.appointments(
-            organization=organization, person=person, start=start, end=end, after=after, limit=limit
+            organization=organization, persons=persons, start=start, end=end, after=after, limit=limit
         )
 
-    @staticmethod
-    def _concerns(principal: Principal, referral: Referral) -> bool:
-        return (
-            principal.facility in (referral.source, referral.target) or principal.person == f"persons/{referral.person}"
-        )
+    async def _is_person(self, principal: Principal, person: UUID) -> bool:
+        """Whether the caller is the person for whom this entry stands, whichever entry names them."""
+        own = _person_of(principal)
+        return own is not None and (own == person or own in (await self._store.entries(person)).all)
+
+
+def _person_of(principal: Principal) -> UUID | None:
+    return UUID(principal.person.removeprefix("persons/")) if principal.person else None
+
+
+def _sent_or_addressed(principal: Principal, referral: Referral) -> bool:
+    return principal.facility in (referral.source, referral.target)

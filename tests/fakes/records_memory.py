@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from services.chassis.feed import Entries
 from services.records.formats.document import ContentKind
 from services.records.model import (
     Accepted,
@@ -210,7 +211,7 @@ class MemoryStore:
         found = [
             entry
             for entry in self._entries.values()
-            if entry.person == selection.person
+            if entry.person in selection.persons
             and (not entry.held if selection.facility is None else entry.facility == selection.facility)
             and selection.span.holds(entry.care_start, entry.care_end)
             and readable_kinds(entry, selection.permissions)
@@ -219,13 +220,17 @@ class MemoryStore:
         found.sort(key=lambda entry: (entry.care_end, entry.id), reverse=True)
         return found[: selection.limit]
 
-    async def own_document(self, person: UUID, facility: str) -> UUID | None:
-        own = (entry.id for entry in self._entries.values() if (entry.person, entry.facility) == (person, facility))
+    async def entries(self, person: UUID) -> Entries:
+        return Entries.alone(person)
+
+    async def own_document(self, persons: Sequence[UUID], facility: str) -> UUID | None:
+        entries = self._entries.values()
+        own = (entry.id for entry in entries if entry.person in persons and entry.facility == facility)
         return next(own, None)
 
     async def health_book(self, selection: Selection) -> Sequence[tuple[DocumentEntry, Mapping[ContentKind, bytes]]]:
         whole = Selection(
-            selection.person, selection.permissions, selection.span, selection.facility, selection.after, 10**9
+            selection.persons, selection.permissions, selection.span, selection.facility, selection.after, 10**9
         )
         found = [(entry, self._parts[entry.id]) for entry in await self.documents(whole) if entry.id in self._parts]
         return [

@@ -225,7 +225,7 @@ async def test_documents_by_permission(store: Store, person: UUID) -> None:
     async def found(
         *permissions: Permission, span: Span = ALWAYS, after: Cursor | None = None, limit: int = 9
     ) -> list[UUID]:
-        selection = Selection(person, permissions, span, None, after, limit)
+        selection = Selection((person,), permissions, span, None, after, limit)
         return [entry.id for entry in await store.documents(selection)]
 
     everything = Permission(ALL)
@@ -249,32 +249,32 @@ async def test_held_documents_are_for_their_facility_alone(store: Store, person:
     open_ = accepted(episode(2, "79001"), "open", person)
     await keep(store, held, open_)
     everything = (Permission(ALL),)
-    assert [one.id for one in await store.documents(Selection(person, everything))] == [open_.id]
-    own = Selection(person, everything, facility=FACILITY)
+    assert [one.id for one in await store.documents(Selection((person,), everything))] == [open_.id]
+    own = Selection((person,), everything, facility=FACILITY)
     assert [one.id for one in await store.documents(own)] == [held.id]
-    assert await store.own_document(person, FACILITY) == held.id
-    assert await store.own_document(person, "24001") is None
+    assert await store.own_document((person,), FACILITY) == held.id
+    assert await store.own_document((person,), "24001") is None
 
 
 async def test_the_health_book_opens_only_what_is_permitted(store: Store, person: UUID) -> None:
     documents = await three(store, person)
     new = documents[-1]
-    whole = await store.health_book(Selection(person, (Permission(HEALTH_BOOK_KINDS),)))
+    whole = await store.health_book(Selection((person,), (Permission(HEALTH_BOOK_KINDS),)))
     assert [entry.id for entry, _ in whole] == [one.id for one in reversed(documents)]
     assert join(whole[0][1]) == new.parsed.health_book_entry
-    part = await store.health_book(Selection(person, (Permission(frozenset({DRUGS})),), limit=1))
+    part = await store.health_book(Selection((person,), (Permission(frozenset({DRUGS})),), limit=1))
     ((entry, parts),) = part
     assert entry.id == new.id
     assert parts.keys() == {DRUGS}
     late = Span(new.care[0], None)
     mixed = (Permission(frozenset({SUMMARY})), Permission(frozenset({DRUGS}), late))
-    assert [DRUGS in parts for _, parts in await store.health_book(Selection(person, mixed))] == [True, False, False]
+    assert [DRUGS in parts for _, parts in await store.health_book(Selection((person,), mixed))] == [True, False, False]
 
 
 async def test_care_without_readable_times_counts_from_receipt(store: Store, person: UUID) -> None:
     one = accepted(episode(1), person=person)
     await keep(store, replace(one, parsed=replace(one.parsed, admitted=None, discharged=None)))
-    (entry,) = await store.documents(Selection(person, (Permission(ALL),)))
+    (entry,) = await store.documents(Selection((person,), (Permission(ALL),)))
     assert entry.care_start == entry.care_end == NOW
     early = accepted(episode(2), "b", person)
     ends = early.parsed.admitted

@@ -1,4 +1,4 @@
-"""`Store` on PostgreSQL. `decide` is the hot path: five statements for a whole batch, whatever its size."""
+"""`Store` on PostgreSQL. `decide` is the hot path: six statements for a whole batch, whatever its size."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import Clock
 from services.chassis.database import Database
+from services.chassis.feed import Entries, entries_of
 from services.chassis.keyring import Keyring, PersonKeys, Wrapping, open_sealed, seal, sealed_from_bytes
 from services.consent.errors import ConsentRequestClosed
 from services.consent.model import Access, Consent, ConsentRequest, Decision, RequestState
-from services.consent.ports import Decide
+from services.consent.ports import Decide, LedgerPlace
 from services.consent.postgres import rows
 from services.consent.schema import access_entry, consent, consent_event, consent_request, decision
 
@@ -83,11 +84,15 @@ class PostgresStore:
 
         return await self._database.read(work)
 
-    async def requests(self, person: UUID, before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
-        """Requests of a person, newest first; UUIDv7 ids are in order of time."""
+    async def entries(self, person: UUID) -> Entries:
+        """The entries that stand for a person."""
+        return (await self._database.read(lambda connection: entries_of(connection, [person])))[person]
+
+    async def requests(self, persons: Sequence[UUID], before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
+        """Requests put to these entries, newest first; UUIDv7 ids are in order of time."""
 
         async def work(connection: AsyncConnection) -> Sequence[ConsentRequest]:
-            wanted = select(consent_request).where(consent_request.c.person_id == person)
+            wanted = select(consent_request).where(consent_request.c.person_id.in_(persons))
             if before is not None:
                 wanted = wanted.where(consent_request.c.id < before)
             found = await connection.execute(wanted.order_by(consent_request.c.id.desc()).limit(limit))
@@ -185,12 +190,13 @@ class PostgresStore:
         row = (await connection.execute(select(consent_request).where(consent_request.c.id == id))).mappings().one()
         return await self._request_in(connection, row)
 
-    async def revoke(self, id: UUID, person: UUID, at: datetime) -> Consent | None:
+    async def revoke(self, id: UUID, persons: Sequence[UUID], at: datetime) -> Consent | None:
         """Keeps a withdrawal; the first one counts."""
 
         async def work(connection: AsyncConnection) -> Consent | None:
-            mine = (consent.c.person_id == person) & (consent.c.id == id)
-            if (await connection.execute(select(consent.c.id).where(mine))).one_or_none() is None:
+            mine = consent.c.person_id.in_(persons) & (consent.c.id == id)
+            person = (await connection.execute(select(consent.c.person_id).where(mine))).scalar_one_or_none()
+            if person is None:
                 return None
             event = {"person_id": person, "consent_id": id, "kind": _REVOKED, "at": at}
             await connection.execute(upsert(consent_event).values(event).on_conflict_do_nothing())
@@ -207,11 +213,11 @@ class PostgresStore:
 
         return await self._database.read(work)
 
-    async def consents(self, person: UUID, before: UUID | None, limit: int) -> Sequence[Consent]:
-        """Consents of a person, newest first."""
+    async def consents(self, persons: Sequence[UUID], before: UUID | None, limit: int) -> Sequence[Consent]:
+        """Consents of these entries, newest first."""
 
         async def work(connection: AsyncConnection) -> Sequence[Consent]:
-            wanted = consent.c.person_id == person
+            wanted = consent.c.person_id.in_(persons)
             return await self._consents(
                 connection, wanted if before is None else wanted & (consent.c.id < before), limit
             )
@@ -238,16 +244,19 @@ class PostgresStore:
         }
         return [rows.consent_in(row, row["revoked_at"], opened.get(row["id"], "")) for row in read]
 
-    async def decide(self, persons: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
+    async def decide(self, persons: Sequence[UUID], also: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
         """Locks the ledgers, decides on what is committed by then, and keeps decisions and lines."""
 
         async def work(connection: AsyncConnection) -> Sequence[Decision]:
-            locked = await connection.execute(_LOCK_HEADS, {"none": bytes(32), "persons": list(persons)})
+            entries = await entries_of(connection, {*persons, *also})
+            answering = sorted({entries[person].current for person in persons})
+            locked = await connection.execute(_LOCK_HEADS, {"none": bytes(32), "persons": answering})
             heads = {row.person_id: (int(row.sequence), bytes(row.hash)) for row in locked}
+            answers = {member: entries[person].current for person in persons for member in entries[person].all}
             found: dict[UUID, list[Consent]] = {}
-            for one in await self._consents(connection, consent.c.person_id.in_(persons), limit=None, assertions=False):
-                found.setdefault(one.person, []).append(one)
-            made = decide(found, heads)
+            for one in await self._consents(connection, consent.c.person_id.in_(answers), limit=None, assertions=False):
+                found.setdefault(answers[one.person], []).append(one)
+            made = decide(entries, found, heads)
             await connection.execute(
                 insert(decision),
                 [
@@ -283,14 +292,16 @@ class PostgresStore:
 
         return await self._database.read(work)
 
-    async def accesses(self, person: UUID, before: int | None, limit: int) -> Sequence[Access]:
-        """Ledger lines, newest first."""
+    async def accesses(self, persons: Sequence[UUID], before: LedgerPlace | None, limit: int) -> Sequence[Access]:
+        """Ledger lines of these entries, newest first; each entry's lines are in the order of their numbers."""
 
         async def work(connection: AsyncConnection) -> Sequence[Access]:
-            wanted = select(access_entry).where(access_entry.c.person_id == person)
+            line = access_entry.c
+            wanted = select(access_entry).where(line.person_id.in_(persons))
             if before is not None:
-                wanted = wanted.where(access_entry.c.sequence < before)
-            found = await connection.execute(wanted.order_by(access_entry.c.sequence.desc()).limit(limit))
+                wanted = wanted.where(tuple_(line.at, line.sequence, line.id) < before)
+            wanted = wanted.order_by(line.at.desc(), line.sequence.desc(), line.id.desc())
+            found = await connection.execute(wanted.limit(limit))
             return [rows.access_in(row) for row in found.mappings()]
 
         return await self._database.read(work)

@@ -33,6 +33,7 @@ from services.consent.model import (
     Terms,
 )
 from services.consent.ports import AppApproved, AppRefused, IdApp, Store
+from services.consent.service.persons import is_person
 
 CONSENT_TEXT_VERSION = "vi-2026-11"
 CONSENT_TEXT = (
@@ -119,7 +120,7 @@ class ConsentService:
         """A request, for the facility that asked and the person asked."""
         found = await self._store.request(id)
         ours = found is not None and (
-            found.organization == principal.facility or principal.person == f"persons/{found.person}"
+            found.organization == principal.facility or await is_person(self._store, principal, found.person)
         )
         if found is None or not ours:
             raise ConsentRequestNotFound("no such request")
@@ -128,15 +129,14 @@ class ConsentService:
     async def list_requests(
         self, principal: Principal, person: UUID, before: UUID | None, limit: int
     ) -> Sequence[ConsentRequest]:
-        """Requests put to the calling person, newest first."""
-        self._same(principal, person)
-        return await self._store.requests(person, before, limit)
+        """Requests put to the calling person under any of their entries, newest first."""
+        return await self._store.requests(await self._entries(principal, person), before, limit)
 
     async def grant_request(self, principal: Principal, request: UUID, id: UUID) -> Consent:
         """Grants a request as it was asked."""
-        person = person_of(principal)
+        person_of(principal)
         found = await self._store.request(request)
-        if found is None or found.person != person:
+        if found is None or not await is_person(self._store, principal, found.person):
             raise ConsentRequestNotFound("no such request")
         return await self._grant(found, Evidence(Channel.DIRECT, CONSENT_TEXT_VERSION, _TEXT_SHA256), id)
 
@@ -148,15 +148,16 @@ class ConsentService:
 
     async def deny(self, principal: Principal, request: UUID) -> ConsentRequest:
         """Refuses a request. Refusing twice is the same; refusing what was granted or has lapsed is ConsentRequestClosed."""
-        person = person_of(principal)
+        person_of(principal)
         found = await self._store.request(request)
-        if found is None or found.person != person:
+        if found is None or not await is_person(self._store, principal, found.person):
             raise ConsentRequestNotFound("no such request")
         return await self._close(found, RequestState.DENIED)
 
     async def revoke(self, principal: Principal, id: UUID) -> Consent:
         """Withdraws a consent; holds from the next decision on. Withdrawing twice gives the first answer."""
-        revoked = await self._store.revoke(id, person_of(principal), self._clock())
+        entries = await self._store.entries(person_of(principal))
+        revoked = await self._store.revoke(id, entries.all, self._clock())
         if revoked is None:
             raise ConsentNotFound("no such consent")
         return revoked
@@ -165,17 +166,16 @@ class ConsentService:
         """A consent, for the person and the facility it is granted to."""
         found = await self._store.consent(id)
         ours = found is not None and (
-            principal.person == f"persons/{found.person}"
-            or (principal.facility is not None and found.terms.organization == principal.facility)
+            (principal.facility is not None and found.terms.organization == principal.facility)
+            or await is_person(self._store, principal, found.person)
         )
         if found is None or not ours:
             raise ConsentNotFound("no such consent")
         return found
 
     async def list(self, principal: Principal, person: UUID, before: UUID | None, limit: int) -> Sequence[Consent]:
-        """The calling person's consents, newest first."""
-        self._same(principal, person)
-        return await self._store.consents(person, before, limit)
+        """The calling person's consents under all their entries, newest first."""
+        return await self._store.consents(await self._entries(principal, person), before, limit)
 
     async def collect_answers(self) -> int:
         """Polls the app for every request that is due; returns how many were answered. Each request stands alone: one that fails is left
@@ -214,7 +214,7 @@ class ConsentService:
             raise ConsentRequestClosed("the request was answered before", metadata={"state": state})
         return closed
 
-    @staticmethod
-    def _same(principal: Principal, person: UUID) -> None:
-        if principal.person != f"persons/{person}":
+    async def _entries(self, principal: Principal, person: UUID) -> tuple[UUID, ...]:
+        if not await is_person(self._store, principal, person):
             raise NotThePerson("only the person concerned may do this")
+        return (await self._store.entries(person)).all

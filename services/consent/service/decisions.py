@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
+from services.chassis.feed import Entries
 from services.chassis.principal import Principal, PrincipalKind
 from services.consent.errors import DecisionNotFound, NotThePerson
 from services.consent.model import NO_HASH, Access, Consent, Decision, Effect, Query, Requester
 from services.consent.policy import Facts, rule_on
-from services.consent.ports import Store
+from services.consent.ports import LedgerPlace, Store
+from services.consent.service.persons import is_person
 
 LARGEST_BATCH = 100
 
@@ -37,13 +40,18 @@ class DecisionService:
         requester = requester_of(principal)
 
         def rule(
-            consents: Mapping[UUID, Sequence[Consent]], heads: Mapping[UUID, tuple[int, bytes]]
+            entries: Mapping[UUID, Entries],
+            consents: Mapping[UUID, Sequence[Consent]],
+            heads: Mapping[UUID, tuple[int, bytes]],
         ) -> Sequence[tuple[Decision, Access]]:
             at = self._clock()
             ends = dict(heads)
             made = []
-            for query in queries:
-                ruling = rule_on(Facts(query, requester, consents.get(query.person, ()), at))
+            # Whoever is named, the decision is about the one who answers, and so is what a citizen may do.
+            asker = replace(requester, person=requester.person and entries[requester.person].current)
+            for asked in queries:
+                query = replace(asked, person=entries[asked.person].current)
+                ruling = rule_on(Facts(query, asker, consents.get(query.person, ()), at))
                 decision = Decision(self._new_id(), query, requester, ruling, self._new_id(), at)
                 sequence, previous = ends.get(query.person, (0, NO_HASH))
                 line = _line(decision, sequence + 1, previous, trace_id)
@@ -52,25 +60,27 @@ class DecisionService:
             return made
 
         persons = sorted({query.person for query in queries})
-        return await self._store.decide(persons, rule)
+        return await self._store.decide(persons, [requester.person] if requester.person else [], rule)
 
     async def explain(self, principal: Principal, id: UUID) -> Decision:
         """A decision as it was given, for the person, the facility that asked, and auditors."""
         found = await self._store.decision(id)
         may = found is not None and (
             principal.kind is PrincipalKind.AUDITOR
-            or principal.person == f"persons/{found.query.person}"
             or (principal.facility is not None and principal.facility == found.requester.organization)
+            or await is_person(self._store, principal, found.query.person)
         )
         if found is None or not may:
             raise DecisionNotFound("no such decision")
         return found
 
-    async def accesses(self, principal: Principal, person: UUID, before: int | None, limit: int) -> Sequence[Access]:
-        """A person's ledger, newest first, for the person and for auditors."""
-        if principal.kind is not PrincipalKind.AUDITOR and principal.person != f"persons/{person}":
+    async def accesses(
+        self, principal: Principal, person: UUID, before: LedgerPlace | None, limit: int
+    ) -> Sequence[Access]:
+        """A person's ledger under all their entries, newest first, for the person and for auditors."""
+        if principal.kind is not PrincipalKind.AUDITOR and not await is_person(self._store, principal, person):
             raise NotThePerson("only the person concerned or an auditor may read the ledger")
-        return await self._store.accesses(person, before, limit)
+        return await self._store.accesses((await self._store.entries(person)).all, before, limit)
 
 
 def _line(decision: Decision, sequence: int, previous: bytes, trace_id: str) -> Access:

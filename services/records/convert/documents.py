@@ -18,7 +18,7 @@ def document_message(entry: DocumentEntry, kinds: Iterable[ContentKind]) -> docu
     """The index entry, with those kinds that the reader may know of."""
     return document_pb2.Document(
         name=entry.name,
-        person=f"persons/{entry.person}",
+        person=f"persons/{entry.whose}",
         organization=f"organizations/{entry.facility}",
         format=format_out(entry.format),
         kinds=kinds_out(kinds),
@@ -40,15 +40,18 @@ def content_message(stored: StoredContent) -> document_pb2.SignedContent:
     )
 
 
-def disclosure_message(decision: Decision) -> document_pb2.Disclosure:
+LINKS_UNCONFIRMED = "LINKED_ENTRIES_UNCONFIRMED"
+"""Why documents of any kind may be missing: the person index has not been heard lately, so linked entries were left out. Ask again."""
+
+
+def disclosure_message(decision: Decision, *, unconfirmed: bool = False) -> document_pb2.Disclosure:
     """On what ground data were given, and what was not. Counts of withheld documents are not told: that there is one
     would tell of it.
     """
-    return document_pb2.Disclosure(
-        decision=decision.name,
-        access=decision.access,
-        withheld=[document_pb2.Withheld(kind=KIND[one.kind], reason=one.reason) for one in decision.withheld],
-    )
+    withheld = [document_pb2.Withheld(kind=KIND[one.kind], reason=one.reason) for one in decision.withheld]
+    if unconfirmed:
+        withheld.append(document_pb2.Withheld(reason=LINKS_UNCONFIRMED))
+    return document_pb2.Disclosure(decision=decision.name, access=decision.access, withheld=withheld)
 
 
 def encounter_message(entry: DocumentEntry, book: HealthBookEntry) -> health_book_pb2.Encounter:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+from services.chassis.feed import Entries, entries_of
+from services.chassis.feed.redirects import FRESH
 from services.chassis.keyring import DataErased, PersonKeys
 from services.chassis.keyring.persons import KeysOf
 from services.records.formats.document import ContentKind
@@ -19,27 +21,42 @@ from services.records.model import DocumentEntry, Selection, Span, readable_kind
 from services.records.postgres.vault import Vault
 
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+# Who answers for the entry that a document lies under, and whether that one is confirmed: looked up with every read, so that a link counts from
+# the moment it is heard of and nothing stored changes. Links count only while the feed is heard; an identification is never undone.
+_KNOWN = f"(n.current_id = n.person_id OR {FRESH})"
+HELD = f"coalesce(CASE WHEN {_KNOWN} THEN n.held END, d.held)"
 _COLUMNS = (
     "d.person_id, d.id, d.facility_id, d.format, d.kinds, d.care_start, d.care_end, d.content_sha256, d.content_size,"
-    " d.received_at, d.held"
+    f" d.received_at, {HELD} AS held, CASE WHEN {_KNOWN} THEN n.current_id END AS current_id"
 )
+_FROM = "FROM document d LEFT JOIN person_redirect n ON n.person_id = d.person_id"
 _SELECTED = (
-    " WHERE d.person_id = :person AND d.care_start >= :start AND d.care_end < :end"
-    " AND CASE WHEN CAST(:facility AS text) IS NULL THEN NOT d.held ELSE d.facility_id = CAST(:facility AS text) END"
+    " WHERE d.person_id = entry.person_id AND d.care_start >= :start AND d.care_end < :end"  # noqa: S608 - constants
+    f" AND CASE WHEN CAST(:facility AS text) IS NULL THEN NOT {HELD} ELSE d.facility_id = CAST(:facility AS text) END"
     " AND (CAST(:after_id AS uuid) IS NULL"
     " OR (d.care_end, d.id) < (CAST(:after_end AS timestamptz), CAST(:after_id AS uuid)))"
     " AND EXISTS (SELECT 1 FROM unnest(CAST(:kinds AS text[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))"
     " AS permitted (kind, starts, ends)"
     " WHERE permitted.kind = ANY(d.kinds) AND d.care_start >= permitted.starts AND d.care_end < permitted.ends)"
-    " ORDER BY d.care_end DESC, d.id DESC LIMIT :limit"
 )
-_DOCUMENT = text(f"SELECT {_COLUMNS} FROM document d WHERE d.id = :id")  # noqa: S608 - constants
-_DOCUMENTS = text(f"SELECT {_COLUMNS} FROM document d{_SELECTED}")  # noqa: S608 - constants
-_HEALTH_BOOK = text(
-    f"SELECT {_COLUMNS}, h.parts FROM document d"  # noqa: S608 - constants
-    f" JOIN health_book h ON h.person_id = d.person_id AND h.document_id = d.id{_SELECTED}"
+_NEWEST = " ORDER BY care_end DESC, id DESC LIMIT :limit"
+_DOCUMENT = text(f"SELECT {_COLUMNS} {_FROM} WHERE d.id = :id")  # noqa: S608 - constants
+
+
+def _page(columns: str, joined: str = "") -> TextClause:
+    """A page over several entries: the newest of each by its index, then the newest of those."""
+    return text(
+        "SELECT page.* FROM unnest(CAST(:persons AS uuid[])) AS entry (person_id)"  # noqa: S608 - constants
+        f" CROSS JOIN LATERAL (SELECT {columns} {_FROM}{joined}{_SELECTED} ORDER BY d.care_end DESC, d.id DESC LIMIT :limit) AS page"
+        f"{_NEWEST}"
+    )
+
+
+_DOCUMENTS = _page(_COLUMNS)
+_HEALTH_BOOK = _page(
+    f"{_COLUMNS}, h.parts", " JOIN health_book h ON h.person_id = d.person_id AND h.document_id = d.id"
 )
-_OWN = text("SELECT id FROM document WHERE person_id = :person AND facility_id = :facility LIMIT 1")
+_OWN = text("SELECT id FROM document WHERE person_id = ANY(:persons) AND facility_id = :facility LIMIT 1")
 
 
 class DocumentTables:
@@ -62,11 +79,15 @@ class DocumentTables:
         """Index entries, newest care first."""
         return [_entry(row) for row in await self._select(_DOCUMENTS, selection)]
 
-    async def own_document(self, person: UUID, facility: str) -> UUID | None:
-        """Any document of the person that the facility made."""
+    async def entries(self, person: UUID) -> Entries:
+        """The entries that stand for a person."""
+        return (await self._database.read(lambda connection: entries_of(connection, [person])))[person]
+
+    async def own_document(self, persons: Sequence[UUID], facility: str) -> UUID | None:
+        """Any document under these entries that the facility made."""
 
         async def work(connection: AsyncConnection) -> UUID | None:
-            found = await connection.execute(_OWN, {"person": person, "facility": facility})
+            found = await connection.execute(_OWN, {"persons": list(persons), "facility": facility})
             id: UUID | None = found.scalar_one_or_none()
             return id
 
@@ -79,13 +100,13 @@ class DocumentTables:
 
         async def work(connection: AsyncConnection) -> tuple[list[Any], KeysOf]:
             rows = list(await connection.execute(_HEALTH_BOOK, values))
-            return rows, await self._keys.find(connection, [selection.person] if rows else [])
+            return rows, await self._keys.find(connection, {row.person_id for row in rows})
 
         rows, keys = await self._database.read(work)
         for row in rows:
             entry = _entry(row)
             kinds = readable_kinds(entry, selection.permissions)
-            key = keys[selection.person]
+            key = keys[entry.person]
             # Erased parts are gone; what came in later, under a new key, is not.
             with suppress(DataErased):
                 found.append((entry, self._vault.open_parts(key, row.parts, kinds, entry.id)))
@@ -105,7 +126,7 @@ def _values(selection: Selection) -> dict[str, Any]:
     start, end = _ends(selection.span)
     after = selection.after
     return {
-        "person": selection.person,
+        "persons": list(selection.persons),
         "start": start,
         "end": end,
         "facility": selection.facility,
@@ -135,4 +156,5 @@ def _entry(row: Any) -> DocumentEntry:
         size=row.content_size,
         received_at=row.received_at,
         held=row.held,
+        current=row.current_id,
     )

@@ -11,21 +11,35 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+from services.chassis.feed.redirects import FRESH
 from services.chassis.keyring import PersonKey, PersonKeys
 from services.records.convert.signatures import decode_signature
 from services.records.model import StateChange, StoredContent, SubmissionRecord, SubmissionState
 from services.records.postgres.vault import Vault
 from services.records.signatures import DetachedSignature
 
-# Refused and held stay what they are whatever happens onward; of the others the furthest counts.
-_STATE = "CASE WHEN s.state >= 8 THEN s.state ELSE GREATEST(s.state, p.state) END"
+# Refused stays refused. Held is whose person's identity is not confirmed now, whatever was so when the document came (`documents.HELD`); of the
+# other states the furthest counts.
+_KNOWN = f"(n.current_id = n.person_id OR {FRESH})"
+_STATE = (
+    f"CASE WHEN s.state = 8 THEN 8 WHEN coalesce(CASE WHEN {_KNOWN} THEN n.held END, s.state = 9) THEN 9"
+    " ELSE GREATEST(CASE WHEN s.state = 9 THEN 4 ELSE s.state END, p.state) END"
+)
+# Since when the person's identity has been, or has not been, confirmed.
+_STANDING = f"s.state AS first_state, s.stored_at, CASE WHEN {_KNOWN} THEN n.since END AS since"
+_WHOSE = (
+    " LEFT JOIN document_body o ON o.facility_id = s.facility_id AND o.id = s.id"
+    " LEFT JOIN person_redirect n ON n.person_id = o.person_id"
+)
 _NEWEST = (
     " LEFT JOIN LATERAL (SELECT verdict FROM verdict w WHERE w.facility_id = s.facility_id AND w.submission_id = s.id"
     " ORDER BY number DESC LIMIT 1) v ON true"
 )
-_JOINED = f"submission s LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id{_NEWEST}"
+_JOINED = (
+    f"submission s LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id{_NEWEST}{_WHOSE}"
+)
 _ONE = text(
-    f"SELECT s.id, s.answer, {_STATE} AS state, p.tlog_proof, v.verdict FROM {_JOINED}"  # noqa: S608 - constants
+    f"SELECT s.id, s.answer, {_STATE} AS state, p.tlog_proof, v.verdict, {_STANDING} FROM {_JOINED}"  # noqa: S608 - constants
     " WHERE s.facility_id = :facility AND s.id = :id"
 )
 _CHANGES = text(
@@ -42,7 +56,7 @@ _PAGE = text(
 _ORIGINAL = text(
     f"SELECT b.person_id, b.content_sealed, b.signatures_sealed, s.id, s.answer, {_STATE} AS state, p.tlog_proof, v.verdict"  # noqa: S608 - constants
     " FROM document_body b JOIN submission s ON s.facility_id = b.facility_id AND s.id = b.id"
-    f" LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id{_NEWEST}"
+    f" LEFT JOIN progress p ON p.facility_id = s.facility_id AND p.submission_id = s.id{_NEWEST}{_WHOSE}"
     " WHERE b.facility_id = :facility AND b.id = :id"
 )
 _PLACE = text(
@@ -94,10 +108,9 @@ class ProgressTables:
         row, changes = await self._database.read(work)
         if row is None:
             return None
-        happened = tuple(
-            StateChange(SubmissionState(one.state), one.at, one.destination, one.reason) for one in changes
-        )
-        return self._record(row, row.tlog_proof, happened)
+        happened = [StateChange(SubmissionState(one.state), one.at, one.destination, one.reason) for one in changes]
+        happened += _identity_changes(row)
+        return self._record(row, row.tlog_proof, tuple(sorted(happened, key=lambda one: one.at)))
 
     async def submissions(
         self, facility: str, before: UUID | None, state: SubmissionState | None, document_id: str, limit: int
@@ -203,3 +216,14 @@ class ProgressTables:
             await connection.execute(_CHANGE, rows)
 
         await self._database.write(work)
+
+
+def _identity_changes(row: Any) -> list[StateChange]:
+    """That the person's identity became known, or unknown again, after the document came: the last of these changes."""
+    first, now = SubmissionState(row.first_state), SubmissionState(row.state)
+    held = SubmissionState.HELD
+    if row.since is None or held not in (first, now) or (first is now and row.since <= row.stored_at):
+        return []
+    if now is held:
+        return [StateChange(held, row.since, reason="IDENTITY_UNCONFIRMED")]
+    return [StateChange(SubmissionState.RETRIEVABLE, row.since, reason="IDENTITY_CONFIRMED")]

@@ -49,7 +49,7 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         return document_service_pb2.ListDocumentsResponse(
             documents=[documents_convert.document_message(entry, shown) for entry, shown in page.documents],
             next_page_token=_token(page.more, bound),
-            disclosure=documents_convert.disclosure_message(page.decision),
+            disclosure=documents_convert.disclosure_message(page.decision, unconfirmed=page.unconfirmed),
         )
 
     async def GetDocument(
@@ -88,7 +88,7 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         return document_service_pb2.GetHealthBookResponse(
             health_book=health_book_pb2.HealthBook(person=request.person, encounters=encounters),
             next_page_token=_token(page.more, bound),
-            disclosure=documents_convert.disclosure_message(page.decision),
+            disclosure=documents_convert.disclosure_message(page.decision, unconfirmed=page.unconfirmed),
         )
 
 

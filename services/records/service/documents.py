@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.chassis.clock import Clock
+from services.chassis.feed import Entries
 from services.chassis.principal import Principal, PrincipalKind
 from services.records import telemetry
 from services.records.errors import DocumentNotFound, ReadNotPermitted
@@ -47,20 +48,24 @@ class StoredBytesAltered(Exception):
 
 @dataclass(frozen=True)
 class DocumentPage:
-    """A page of documents with the kinds of each that may be shown; `more` says where the next page begins."""
+    """A page of documents with the kinds of each that may be shown; `more` says where the next page begins. `unconfirmed` when what lies under
+    linked entries was left out, because it is not known at the moment whether they are.
+    """
 
     documents: Sequence[tuple[DocumentEntry, frozenset[ContentKind]]]
     decision: Decision
     more: Cursor | None
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True)
 class HealthBookPage:
-    """A page of the health book."""
+    """A page of the health book; `unconfirmed` as in `DocumentPage`."""
 
     entries: Sequence[tuple[DocumentEntry, HealthBookEntry]]
     decision: Decision
     more: Cursor | None
+    unconfirmed: bool = False
 
 
 class DocumentService:
@@ -94,7 +99,7 @@ class DocumentService:
         )
         decision = await self._decide(query)
         if readable_kinds(entry, decision.permissions) != frozenset(entry.kinds):
-            if principal.kind is PrincipalKind.CITIZEN and principal.person != f"persons/{entry.person}":
+            if principal.kind is PrincipalKind.CITIZEN and not await self._is_person(principal, entry):
                 # The attempt is on the ledger; that the document exists is not this person's to know.
                 raise DocumentNotFound
             raise _refused(decision)
@@ -117,11 +122,12 @@ class DocumentService:
     ) -> DocumentPage:
         """A page of documents, newest care first. No kinds means all that may be read."""
         query = Query(person, context, kinds or ALL_KINDS, _METHOD + "ListDocuments", span)
-        selection, decision = await self._select(principal, query, after, limit)
+        entries = await self._store.entries(person)
+        selection, decision = await self._select(principal, query, entries, after, limit)
         found = await self._store.documents(selection)
         page = found[: selection.limit - 1]
         shown = [(entry, readable_kinds(entry, decision.permissions)) for entry in page]
-        return DocumentPage(shown, decision, _more(found, selection))
+        return DocumentPage(shown, decision, _more(found, selection), entries.unconfirmed)
 
     async def health_book(  # noqa: PLR0913 - the request's fields
         self,
@@ -134,12 +140,14 @@ class DocumentService:
     ) -> HealthBookPage:
         """A page of the health book, assembled from the permitted parts, newest care first."""
         query = Query(person, context, HEALTH_BOOK_KINDS, _METHOD + "GetHealthBook", span)
-        selection, decision = await self._select(principal, query, after, limit)
+        together = await self._store.entries(person)
+        selection, decision = await self._select(principal, query, together, after, limit)
         with self._span(telemetry.SPAN_OPEN):
             found = await self._store.health_book(selection)
         entries = [(entry, join(parts)) for entry, parts in found[: selection.limit - 1]]
         await self._disclose(principal, [entry for entry, _ in entries])
-        return HealthBookPage(entries, decision, _more([entry for entry, _ in found], selection))
+        more = _more([entry for entry, _ in found], selection)
+        return HealthBookPage(entries, decision, more, together.unconfirmed)
 
     async def _disclose(self, principal: Principal, entries: Sequence[DocumentEntry]) -> None:
         """Keeps who is given what; durable before a byte leaves, so that a compromised key's readers can be told."""
@@ -147,7 +155,7 @@ class DocumentService:
         await self._store.disclose(principal.facility or "", places, self._clock())
 
     async def _select(
-        self, principal: Principal, query: Query, after: Cursor | None, limit: int
+        self, principal: Principal, query: Query, entries: Entries, after: Cursor | None, limit: int
     ) -> tuple[Selection, Decision]:
         """Asks for the decision and says what it lets a page hold; one row more than the page tells whether there is
         another.
@@ -160,11 +168,11 @@ class DocumentService:
             scope, limit = facility, min(limit, LARGEST_OWN_PAGE - 1)
             every = (Permission(query.kinds),)
             candidates = await self._store.documents(
-                Selection(query.person, every, query.span, facility, after, limit + 1)
+                Selection(entries.all, every, query.span, facility, after, limit + 1)
             )
             own = tuple(entry.name for entry in candidates)
         elif facility is not None:
-            made = await self._store.own_document(query.person, facility)
+            made = await self._store.own_document(entries.all, facility)
             own = () if made is None else (f"documents/{made}",)
         decision = await self._decide(
             Query(
@@ -182,7 +190,12 @@ class DocumentService:
         wanted = tuple(
             Permission(one.kinds & query.kinds, one.span) for one in decision.permissions if one.kinds & query.kinds
         )
-        return Selection(query.person, wanted, query.span, scope, after, limit + 1), decision
+        return Selection(entries.all, wanted, query.span, scope, after, limit + 1), decision
+
+    async def _is_person(self, principal: Principal, entry: DocumentEntry) -> bool:
+        """Whether the document is the calling citizen's, whichever entry names them."""
+        names = {f"persons/{one}" for one in (await self._store.entries(entry.person)).all}
+        return principal.person in names
 
     async def _decide(self, query: Query) -> Decision:
         with self._span(telemetry.SPAN_DECIDE):

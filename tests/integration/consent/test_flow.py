@@ -53,6 +53,7 @@ async def consent(
         telemetry=TelemetrySettings(log_level="error"),
         ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
         keyring=keyring_file,
+        identity_address="127.0.0.1:1",
     )
     async with start_role("consent", compose, settings) as running:
         yield running
