@@ -12,9 +12,11 @@ from uuid import UUID
 
 from services.chassis.clock import Clock
 from services.chassis.principal import Principal
+from services.identity.crosscheck import NameAgreement, compare_births, compare_names
 from services.identity.model import (
     FOUNDING,
     LOCAL,
+    Agreement,
     Assurance,
     Demographics,
     Filing,
@@ -27,6 +29,8 @@ from services.identity.model import (
     Person,
     PersonEvent,
     PersonIdentifier,
+    PersonState,
+    Sex,
     SourceRecord,
     invalid,
 )
@@ -62,6 +66,8 @@ class _Batch:
     """The index as the batch sees it: the holders found, and on top what earlier records of the batch have added."""
 
     index: HolderIndex
+    # Of those who came provisional and are identified by now: what is known of the person who answers for the entry.
+    identified: Mapping[UUID, Demographics] = field(default_factory=dict)
     persons: list[Person] = field(default_factory=list)
     events: list[PersonEvent] = field(default_factory=list)
     added: dict[UUID, tuple[PersonIdentifier, ...]] = field(default_factory=dict)
@@ -115,7 +121,7 @@ class FilingService:
         entries = Entries(self._clock, self._new_id, principal)
         wanted = {one.key: one for one in records}
         found = await transaction.holders(frozenset(key for one in wanted.values() for key in one.keys))
-        batch = _Batch(HolderIndex(found))
+        batch = _Batch(HolderIndex(found), await _identified(transaction, found))
         filings = {key: _decide(entries, batch, one) for key, one in wanted.items()}
         minted = {person.id: person for person in batch.persons}
         # What later records of the batch say of a person it made itself belongs to the first entry.
@@ -148,14 +154,54 @@ def _decide(entries: Entries, batch: _Batch, record: _Read) -> Filing:
             return Filing(FilingOutcome.REGISTERED, batch.mint(person, entries.registered(person)), record.warnings)
         warnings = (*record.warnings, DEMOGRAPHICS_INSUFFICIENT)
         return Filing(FilingOutcome.PROVISIONAL, _provisional(entries, batch, record), warnings)
+    entry = _identified_by(batch, record)
+    if entry is not None:
+        batch.add(entry, tuple(one for one in _local(entries, record) if not batch.index.holding({one.key})))
+        return Filing(FilingOutcome.MATCHED, entry, record.warnings)
     return Filing(FilingOutcome.PROVISIONAL, _provisional(entries, batch, record), record.warnings)
+
+
+async def _identified(transaction: Transaction, holders: Sequence[Holder]) -> Mapping[UUID, Demographics]:
+    """Whoever of these is confirmed, or answers with somebody who is, with what is known of that person."""
+    known = {one.person: one.demographics for one in holders if one.state is PersonState.ACTIVE}
+    waiting = {one.person for one in holders} - known.keys()
+    roots = {id: root for id, root in (await transaction.currents(waiting)).items() if id != root} if waiting else {}
+    persons = await transaction.persons(set(roots.values())) if roots else {}
+    confirmed = {id: persons[root] for id, root in roots.items() if root in persons}
+    return known | {id: one.demographics for id, one in confirmed.items() if one.state is PersonState.ACTIVE}
+
+
+def _identified_by(batch: _Batch, record: _Read) -> UUID | None:
+    """The entry of the facility's own number, when its person is identified and the document says nothing else of that person: what comes
+    late under a wristband is not held for ever.
+    """
+    keys = {one.key for one in record.local if one.key is not None}
+    for holder in batch.index.holding(keys):
+        known = batch.identified.get(holder.person)
+        if known is not None and not _another(record.asked.demographics, known):
+            return holder.person
+    return None
+
+
+def _another(said: Demographics, known: Demographics) -> bool:
+    name = compare_names(normal_name(said.name), normal_name(known.name))
+    sexes = {said.sex, known.sex}
+    return (
+        name in {NameAgreement.OTHER, NameAgreement.GIVEN_MARKS}
+        or compare_births(said.birth, known.birth) is Agreement.DISAGREES
+        or sexes == {Sex.MALE, Sex.FEMALE}
+    )
+
+
+def _local(entries: Entries, record: _Read) -> tuple[PersonIdentifier, ...]:
+    return entries.identifiers(record.local, Assurance.TYPED)
 
 
 def _provisional(entries: Entries, batch: _Batch, record: _Read) -> UUID:
     """The facility's provisional person: the one of the wristband, else the one of the patient number, else a new
     one.
     """
-    identifiers = entries.identifiers(record.local, Assurance.TYPED)
+    identifiers = _local(entries, record)
     holder = next((one for identifier in identifiers for one in batch.index.holding({identifier.key})), None)
     if holder is None:
         person = entries.provisional(record.key.facility, record.asked.demographics, identifiers)

@@ -293,11 +293,27 @@ def test_an_estimate_may_be_wrong_by_fifteen_years(seen: BirthDate | None, birth
     assert contradicts(person, Demographics(birth=birth)) is expected
 
 
-async def test_documents_under_the_wristband_stay_with_the_entry(operations: Operations, patient: Person) -> None:
+@pytest.mark.parametrize("linked", [False, True], ids=["confirmed", "linked"])
+async def test_documents_that_come_late_under_the_wristband_are_not_held(
+    operations: Operations, patient: Person, linked: bool
+) -> None:
+    if linked:
+        await known(operations, CITIZEN_ID)
     band = patient.identifiers[0].identifier
     said = SourceRecord("01001", "BN1", (band,), Demographics(sex=Sex.FEMALE))
-    (before,) = await operations.filing.file(RECORDS, [said])
-    assert (before.outcome, before.person) == (FilingOutcome.PROVISIONAL, patient.id)
-    await identify(operations, found(patient, CITIZEN_ID))
-    (after,) = await operations.filing.file(RECORDS, [replace(said, local_mrn="BN2")])
-    assert after.person == patient.id
+
+    async def file(record: SourceRecord) -> tuple[FilingOutcome, UUID]:
+        (filing,) = await operations.filing.file(RECORDS, [record])
+        return filing.outcome, filing.person
+
+    assert await file(said) == (FilingOutcome.PROVISIONAL, patient.id)
+    done = await identify(operations, found(patient, CITIZEN_ID))
+    assert (done.link is not None) is linked
+    late = replace(said, local_mrn="BN2")
+    assert await file(late) == (FilingOutcome.MATCHED, patient.id)
+    # The patient number that came with it leads there too.
+    assert await file(SourceRecord("01001", "BN2", (), HOA)) == (FilingOutcome.MATCHED, patient.id)
+    # A document of somebody else, under the wristband by mistake, is held.
+    for at, other in enumerate((replace(HOA, name="Lê Thị Bưởi"), replace(HOA, sex=Sex.MALE))):
+        stranger = replace(said, local_mrn=f"X{at}", demographics=other)
+        assert (await file(stranger))[0] is FilingOutcome.PROVISIONAL
