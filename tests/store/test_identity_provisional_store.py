@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.chassis.identifiers import uuid7
+from services.chassis.principal import Principal, PrincipalKind
 from services.identity.links import ChangeKind
 from services.identity.model import (
     Assurance,
@@ -30,6 +31,7 @@ from services.identity.model import (
     WaitingCount,
 )
 from services.identity.ports import IdentifierTaken, Store
+from services.identity.service.links import LinkService, Wish
 from tests.store.test_identity_store import store
 
 __all__ = ["store"]
@@ -239,3 +241,21 @@ async def test_where_a_person_is_known(store: Store) -> None:
     assert not await known(person.id, "79002")
     assert await known(filed, "79002")
     assert not await known(filed, "01001")
+
+
+async def test_who_is_linked_waits_no_more_until_the_link_is_taken_back(store: Store) -> None:
+    patient, known = provisional(), replace(provisional(), state=PersonState.ACTIVE, facility=None, provisional=None)
+    await add(store, patient, known)
+    links = LinkService(store, lambda: NOW, uuid7)
+    steward = Principal(PrincipalKind.STEWARD, "steward-1")
+
+    async def waiting() -> list[UUID]:
+        found = await store.read(lambda transaction: transaction.waiting("01001", None, None, None, 9))
+        counts = await store.read(lambda transaction: transaction.waiting_counts(NOW))
+        assert len(counts) == len(found)
+        return [one.id for one in found]
+
+    link = await links.link_persons(steward, Wish(patient.id, known.id, "SAME_NUMBER"), "l1", b"1")
+    assert await waiting() == []
+    await links.unlink_persons(steward, link.id, "", "WRONG_PERSON", "u1", b"1")
+    assert await waiting() == [patient.id]

@@ -26,6 +26,7 @@ from services.identity.model import FilingOutcome, Person, PersonIdentifier, Per
 from services.identity.postgres import provisional_rows
 from services.identity.postgres.arrays import unnested
 from services.identity.postgres.persons import DEATH, PersonTables
+from services.identity.postgres.provisional_rows import renew_waiting
 from services.identity.schema import (
     link_event,
     person,
@@ -184,6 +185,7 @@ class LinkHistoryTables(PersonTables):
                     index_elements=["person_id"], set_={"current_id": placed.excluded.current_id}
                 )
             )
+        await renew_waiting(self._connection, redirects)
 
     async def link_event(self, id: UUID) -> LinkEvent | None:
         """A line of the history."""

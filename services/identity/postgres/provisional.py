@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, select, text, tuple_, update
+from sqlalchemy import and_, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.identity.model import (
@@ -22,7 +22,7 @@ from services.identity.model import (
 )
 from services.identity.postgres.persons import PersonTables
 from services.identity.postgres.provisional_rows import COLUMNS, provisional_in, row_of
-from services.identity.schema import person, person_identifier, person_redirect, provisional_person, wristband_alias
+from services.identity.schema import person, person_identifier, provisional_person, wristband_alias
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:number)")
 
@@ -81,7 +81,7 @@ class ProvisionalTables(PersonTables):
         wanted = (
             select(person, *COLUMNS)
             .select_from(provisional_person.join(person, person.c.person_id == came.person_id))
-            .where(came.waiting, ~exists().where(person_redirect.c.person_id == came.person_id))
+            .where(came.waiting)
             .order_by(came.arrival_at, came.person_id)
             .limit(limit)
         )
@@ -112,7 +112,7 @@ class ProvisionalTables(PersonTables):
                 older(timedelta(days=30)).label("month"),
                 due.label("notice"),
             )
-            .where(came.waiting, ~exists().where(person_redirect.c.person_id == came.person_id))
+            .where(came.waiting)
             .group_by(came.facility_id)
             .order_by(came.facility_id)
         )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Table, insert
+from sqlalchemy import FromClause, Table, exists, func, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.keyring import PersonKey
-from services.identity.model import Person, Provisional, ProvisionalKind
+from services.identity.model import Person, PersonState, Provisional, ProvisionalKind
 from services.identity.postgres.vault import Vault
-from services.identity.schema import provisional_person
+from services.identity.schema import person, person_redirect, provisional_person
 
 _BIRTH = "provisional_person.birth"
 _PREFIX = "came_"
@@ -67,3 +67,16 @@ async def add(
     rows = [row_of(vault, keys[one.id], one.id, one.provisional) for one in persons if one.provisional is not None]
     if rows:
         await connection.execute(insert(provisional_person), [{**row, "waiting": True} for row in rows])
+
+
+async def renew_waiting(connection: AsyncConnection, ids: Collection[UUID]) -> None:
+    """Puts entries on the work lists, or takes them off, after what they answer with has changed."""
+    answers = exists().where(person_redirect.c.person_id == provisional_person.c.person_id)
+    await connection.execute(
+        update(provisional_person)
+        .where(
+            provisional_person.c.person_id == func.any(sorted(ids)),
+            person.c.person_id == provisional_person.c.person_id,
+        )
+        .values(waiting=(person.c.state == PersonState.PROVISIONAL.value) & ~answers)
+    )
