@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.identity.crosscheck import cross_check
+from services.identity.crosscheck import CrossCheck, cross_check
 from services.identity.model import (
     SINGLE,
     Agreement,
@@ -15,10 +15,13 @@ from services.identity.model import (
     Holder,
     Identifier,
     IdentifierKey,
+    IdentifierType,
     Outcome,
     Resolution,
 )
 from services.identity.normalise.identifiers import NormalIdentifier, normalise
+
+_DECISIVE = frozenset({"demographics.human_name", "demographics.birth_date"})
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,22 @@ def resolve(asked: Asked, holders: Iterable[Holder]) -> Resolution:
     holder = candidates[0]
     checked = cross_check(asked.demographics, holder.demographics)
     evidence = _identifier_evidence(asked, holder) + checked.evidence
+    if holder.protected:
+        return _protected(asked, holder, checked)
     if checked.agrees and not conflicts(asked, holder):
         return Resolution(Outcome.MATCH, holder.person, evidence, (), asked.warnings)
     return Resolution(Outcome.REVIEW, None, evidence, checked.ask_next, asked.warnings)
+
+
+def _protected(asked: Asked, holder: Holder, checked: CrossCheck) -> Resolution:
+    """The answer about a protected person: who sends number, name and birth date that are hers gets her, and nobody learns more, nor which of
+    them was wrong.
+    """
+    evidence = _identifier_evidence(asked, holder)
+    if checked.agrees and not conflicts(asked, holder):
+        decisive = tuple(one for one in checked.evidence if one.field in _DECISIVE)
+        return Resolution(Outcome.MATCH, holder.person, evidence + decisive, (), asked.warnings)
+    return Resolution(Outcome.REVIEW, None, evidence, (), asked.warnings)
 
 
 def contested(asked: Asked, holders: Iterable[Holder]) -> bool:
@@ -108,8 +124,14 @@ def contested(asked: Asked, holders: Iterable[Holder]) -> bool:
 
 
 def conflicts(asked: Asked, holder: Holder) -> bool:
-    """True when the query has a number of a type of which the holder has another one and can have one only."""
-    return any(key.type in SINGLE & holder.held and key not in holder.matched for key in asked.keys)
+    """True when the query has a number of a type of which the holder has another one and can have one only; or when nothing but a passport
+    names the holder, who is of another nationality.
+    """
+    if any(key.type in SINGLE & holder.held and key not in holder.matched for key in asked.keys):
+        return True
+    nations = {asked.demographics.nationality, holder.demographics.nationality} - {None}
+    by = {key.type for key in asked.keys & holder.matched}
+    return by == {IdentifierType.PASSPORT} and len(nations) > 1
 
 
 def _identifier_evidence(asked: Asked, holder: Holder | None) -> tuple[FieldEvidence, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from services.identity.model import (
     Assurance,
     Demographics,
     Identifier,
+    IdentifierType,
     Outcome,
     Person,
     PersonState,
@@ -100,7 +102,7 @@ class PersonService:
             return holder.person, False
         if contested(asked, holders):
             raise IdentifierConflict("an identifier names a person whose data disagree")
-        person = entries.active(asked.demographics, entries.identifiers(asked.identifiers, assurance))
+        person = entries.active(_with_nationality(asked), entries.identifiers(asked.identifiers, assurance))
         await transaction.add_persons([person], [entries.registered(person)])
         return person.id, True
 
@@ -133,6 +135,16 @@ class PersonService:
         if person is None or not may_see(principal, person):
             raise PersonNotFound("no such person")
         return masked(person) if principal.kind in AT_FACILITY else person
+
+
+def _with_nationality(asked: Asked) -> Demographics:
+    """The demographics; of somebody who comes with passports of one country and no citizen number, with that nationality where none was said."""
+    said = asked.demographics
+    countries = {one.identifier.assigner for one in asked.identifiers if one.identifier.type is IdentifierType.PASSPORT}
+    vietnamese = any(key.type is IdentifierType.CITIZEN_ID for key in asked.keys)
+    if said.nationality is not None or vietnamese or len(countries) != 1:
+        return said
+    return replace(said, nationality=countries.pop())
 
 
 def may_see(principal: Principal, person: Person) -> bool:

@@ -12,6 +12,7 @@ from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.principal import Principal, PrincipalKind
 from services.identity.crosscheck import NameAgreement, compare_births, compare_names
 from services.identity.errors import EtagMismatch, IdentificationConflict, IdentifierConflict, PersonNotFound
+from services.identity.golden import etag as tree_etag
 from services.identity.links import ChangeKind
 from services.identity.model import (
     FOUNDING,
@@ -87,7 +88,7 @@ class UpdateService:
 
             async def first_time() -> bytes:
                 person = await self._known(transaction, principal, update.person)
-                if update.etag and update.etag != person.etag:
+                if update.etag and update.etag not in {person.etag, await _tree_etag(transaction, person)}:
                     raise EtagMismatch("the person was changed meanwhile")
                 await self._change(
                     transaction, Entries(self._clock, self._new_id, principal), principal, person, checked
@@ -244,6 +245,13 @@ async def _numbers(
 async def _tree(transaction: Transaction, id: UUID) -> Sequence[UUID]:
     root = (await transaction.currents([id]))[id]
     return (await transaction.members([root]))[root]
+
+
+async def _tree_etag(transaction: Transaction, person: Person) -> str:
+    """The etag that the person is read with where several entries answer as one."""
+    persons = await transaction.persons(await _tree(transaction, person.id))
+    root = (await transaction.currents([person.id]))[person.id]
+    return tree_etag(persons[root], [one for id, one in persons.items() if id != root]) if root in persons else ""
 
 
 def _require_same_human(known: Demographics, new: Demographics) -> None:

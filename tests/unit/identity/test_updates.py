@@ -11,6 +11,7 @@ import pytest
 from services.chassis.errors import InvalidArgument, RequestIdReused
 from services.chassis.principal import Principal
 from services.identity.errors import EtagMismatch, IdentificationConflict, IdentifierConflict, PersonNotFound
+from services.identity.golden import etag
 from services.identity.links import ChangeKind
 from services.identity.model import (
     Assurance,
@@ -26,6 +27,7 @@ from services.identity.model import (
     Statement,
 )
 from services.identity.service import Arrival, Update
+from services.identity.service.links import Wish
 from services.identity.statements import current
 from tests.unit.identity.conftest import CLINIC, HOSPITAL, NOW, RECORDS, STEWARD, Operations
 
@@ -163,6 +165,18 @@ async def test_the_wrong_etag_changes_nothing(operations: Operations) -> None:
         await change(operations, update, request_id="u2")
     with pytest.raises(RequestIdReused):
         await operations.updates.update(HOSPITAL, update, "u1", b"other")
+
+
+async def test_the_etag_of_a_person_of_several_entries_will_do(operations: Operations) -> None:
+    person = await register(operations, CITIZEN_ID)
+    other = await register(operations, CARD)
+    await operations.links.link_persons(STEWARD, Wish(other.id, person.id, "SAME_NUMBER"), "l1", b"1")
+    entries = await operations.store.read(lambda transaction: transaction.persons([person.id, other.id]))
+    read = etag(entries[person.id], [entries[other.id]])
+    update = Update(person.id, read, Demographics(phone="0987654321"))
+    await change(operations, update)
+    with pytest.raises(EtagMismatch):
+        await change(operations, update, request_id="u2")
 
 
 async def test_a_facility_changes_only_whom_it_registered_or_filed(operations: Operations) -> None:
