@@ -16,17 +16,18 @@ from bench.identity.population import THIS_YEAR, Population
 from services.identity.model import Area, BirthDate, Demographics, Era, Sex
 
 NO_IDENTIFIER: Mapping[str, float] = {
-    **{
-        "clean": 0.28,
-        "light": 0.28,
-        "heavy": 0.17,
-        "year_only": 0.05,
-        "moved": 0.06,
-        "order": 0.03,
-        "foreign": 0.015,
-        "minority": 0.015,
-    },
-    **{"twin": 0.012, "sibling": 0.03, "namesake": 0.008, "unknown": 0.05},
+    "clean": 0.28,
+    "light": 0.28,
+    "heavy": 0.17,
+    "year_only": 0.05,
+    "moved": 0.06,
+    "order": 0.03,
+    "foreign": 0.015,
+    "minority": 0.015,
+    "twin": 0.012,
+    "sibling": 0.03,
+    "namesake": 0.008,
+    "unknown": 0.05,
 }
 """Scenarios without a number and their share: the first eight ask for somebody who is registered, the last four for somebody who is not. Of those
 who are not, many are children and relatives of somebody who is, with whom they share phone and home.

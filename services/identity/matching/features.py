@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from services.identity.model import BirthDate, Sex
 from services.identity.normalise.names import Name, Token
 from services.identity.normalise.person import NormalPerson
@@ -61,6 +63,8 @@ def _name_out(name: Name) -> str:
     return _TOKEN.join((flags, *tokens))
 
 
+# Names and dates recur: what has been read before is not read again. Bounded, and gone with the process.
+@lru_cache(maxsize=65_536)
 def _name_in(text: str) -> Name:
     if not text:
         return Name(())
@@ -68,10 +72,12 @@ def _name_in(text: str) -> Name:
     return Name(tuple(map(_token_in, tokens)), flags[0] == "1", flags[1] == "1", flags[2] == "1")
 
 
+@lru_cache(maxsize=65_536)
 def _token_in(text: str) -> Token:
     plain, marked, flags = text.split(_PART)
     return Token(marked, plain, flags[0] == "1", flags[1] == "1")
 
 
+@lru_cache(maxsize=65_536)
 def _birth_in(text: str) -> BirthDate:
     return BirthDate(int(text[:4]), int(text[4:6]), int(text[6:8]), text.endswith("e"))

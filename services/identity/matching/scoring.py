@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from services.identity.matching import comparison
 from services.identity.matching.model import MatchModel
@@ -30,8 +31,7 @@ _AGREES = frozenset({"EXACT", "PLAIN", "DAY", "SAME"})
 _DISAGREES = frozenset({"OTHER", "DIFFERENT", "OTHER_DAY"})
 
 
-@dataclass(frozen=True)
-class FieldBits:
+class FieldBits(NamedTuple):
     """One field: what it adds, and the level of agreement that the model knows it by."""
 
     field: str
@@ -46,8 +46,7 @@ class FieldBits:
         return Agreement.DISAGREES if self.level in _DISAGREES else Agreement.PARTIAL
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """`total` is log2 of the posterior odds and the sum of `fields`; `veto` when the given names differ or the ages cannot be one person's."""
 
     total: float
@@ -66,6 +65,7 @@ class Scorer:
         self.model = model
         self._levels = model.levels
         # Levels that do not go by value, once.
+        self._syllable_bits = lru_cache(maxsize=262_144)(self._bits_of_syllables)
         self._fixed = {
             (kind, name): level.bits()
             for kind, levels in model.levels.items()
@@ -76,8 +76,11 @@ class Scorer:
     def score(self, query: NormalPerson, candidate: NormalPerson, population: int) -> Score:
         """The score of one candidate among `population` entries."""
         fields = [FieldBits(PRIOR, -math.log2(max(population, 2)), "PRIOR")]
-        if not query.name.empty and not candidate.name.empty:
+        if query.name.tokens and candidate.name.tokens:
             fields += self._names(query.name, candidate.name)
+            if fields[1].level == "OTHER":
+                # Most of what a block finds ends here: no other field can make up for it.
+                return _vetoed(fields)
         if query.birth is not None and candidate.birth is not None:
             fields.append(self._birth(query.birth, candidate.birth))
         if query.sex is not None and candidate.sex is not None:
@@ -94,10 +97,9 @@ class Scorer:
             same = query.nationality == candidate.nationality
             kind = "nationality" if query.nationality == _VIETNAM else "foreign_nationality"
             fields.append(self._plain(NATIONALITY, kind, same))
-        veto = any(one.field == GIVEN and one.level == "OTHER" for one in fields) or _generations(query, candidate)
-        if veto:
-            fields.append(FieldBits(VETO, VETO_BITS, "DIFFERENT"))
-        return Score(sum(one.bits for one in fields), tuple(fields), veto)
+        if _generations(query, candidate):
+            return _vetoed(fields)
+        return Score(sum(one.bits for one in fields), tuple(fields))
 
     def _plain(self, field: str, kind: str, same: bool) -> FieldBits:
         level = "SAME" if same else "DIFFERENT"
@@ -108,8 +110,13 @@ class Scorer:
 
     def _names(self, query: Name, candidate: Name) -> list[FieldBits]:
         marks = query.marks and candidate.marks
+        given = self._syllable(GIVEN, "given", query.tokens[-1], candidate.tokens[-1], marks)
+        reordered = given.level == "OTHER" and _reordered(query, candidate)
+        if given.level == "OTHER" and not reordered:
+            return [given]
         best = self._aligned(query.tokens, candidate.tokens, marks)
-        if any(one.level == "OTHER" and one.field != MIDDLE for one in best):
+        family_differs = len(best) > 1 and best[1].level == "OTHER"
+        if reordered or (family_differs and _reordered(query, candidate)):
             total = sum(one.bits for one in best)
             for tokens in comparison.rotations(query):
                 moved = self._aligned(tokens, candidate.tokens, marks)
@@ -128,12 +135,14 @@ class Scorer:
 
     def _syllable(self, field: str, role: str, query: Token, candidate: Token, marks: bool) -> FieldBits:
         name = comparison.syllable(query, candidate, marks)
+        return FieldBits(field, self._syllable_bits(role, name, query.plain, candidate.plain), name)
+
+    def _bits_of_syllables(self, role: str, name: str, query: str, candidate: str) -> float:
         level = self._levels[role][name]
         if not level.per_value:
-            return FieldBits(field, self._fixed[role, name], name)
+            return self._fixed[role, name]
         # Of two spellings the commoner one: a slip from it is more likely.
-        share = max(self.model.share(role, query.plain), self.model.share(role, candidate.plain))
-        return FieldBits(field, level.bits(share), name)
+        return level.bits(max(self.model.share(role, query), self.model.share(role, candidate)))
 
     def _middle(self, query: Sequence[Token], candidate: Sequence[Token], marks: bool) -> FieldBits:
         if not query or not candidate:
@@ -181,6 +190,17 @@ class Scorer:
             for at, token in enumerate(query.tokens)
         )
         return self._valued(MOTHER, "mother", "SAME", math.prod(shares))
+
+
+def _vetoed(fields: list[FieldBits]) -> Score:
+    fields.append(FieldBits(VETO, VETO_BITS, "DIFFERENT"))
+    return Score(sum(one.bits for one in fields), tuple(fields), True)
+
+
+def _reordered(query: Name, candidate: Name) -> bool:
+    """Whether another order could do better: the candidate's given name stands elsewhere in the query, or its family name does."""
+    sounds = [token.phonetic for token in query.tokens]
+    return candidate.tokens[-1].phonetic in sounds[:-1] or candidate.tokens[0].phonetic in sounds[1:]
 
 
 _GENERATION_YEARS = 12
