@@ -1,9 +1,10 @@
 """Vietnamese names, brought to forms that can be compared.
 
-Steps, in this order: NFC, invisible characters out, full-width to ASCII; lower case; apostrophes out; split; titles
-off the front, newborn markers kept as a flag; placeholder names dropped; per token a `marked` form (vowel quality +
-set of tones, so that the place of the tone and y or i make no difference) and a `plain` form (no marks, d for đ).
-Legacy encodings (TCVN3, VNI) are the business of the format adapters, which see the bytes.
+Steps, in this order: what cannot be seen goes, NFC, full-width to ASCII (`letters`); TCVN3 and VNI-Windows (`legacy`); lower case; remarks in brackets
+off; split, with the markers of Ê Đê and Gia Rai names (H'Hen, Y Bhim) kept apart; raw Telex and VNI put right where that gives a syllable (`keyed`);
+titles off the front; newborn markers (`prefixes`), after which stands the mother's name; placeholders; family name first.
+
+A name is never changed where it is kept: all this is for comparing.
 """
 
 from __future__ import annotations
@@ -12,103 +13,36 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from services.identity.normalise.phonetics import phonetic
+from services.identity.normalise.keyed import telex, vni
+from services.identity.normalise.legacy import decoded
+from services.identity.normalise.letters import written
+from services.identity.normalise.prefixes import Newborn, newborn, placeholder, without_titles
+from services.identity.normalise.syllables import has_letters, is_clan, is_family, pronounceable
+from services.identity.normalise.tokens import Token, token
 
-_TONES = {"\u0300": "1", "\u0309": "2", "\u0303": "3", "\u0301": "4", "\u0323": "5"}
-_SPLIT = re.compile(r"[\s.,~:;_\-\u2010-\u2015/]+")
-_APOSTROPHES = re.compile("['\u2018\u2019\u02bc`\u00b4]")
-_MAX_CHARACTERS = 255
+__all__ = ["MRZ_LENGTH", "Name", "Token", "name", "written"]
 
-# Titles that are never names, and those that are names too and so are dropped only before a known family name with
-# enough left.
-_TITLES = frozenset({"bn", "ong", "ba", "be"})
-_TITLES_OR_NAMES = frozenset({"anh", "chi", "chau", "em", "co", "chu", "bac"})
-_NEWBORN = (("con", "ba"), ("con", "ong"), ("cb",), ("ss",), ("con",))
-_PLACEHOLDERS = frozenset(
-    {
-        "vo danh",
-        "khong ro",
-        "khong ten",
-        "khong biet",
-        "khong xac dinh",
-        "chua ro",
-        "chua xac dinh",
-        "chua co ten",
-        "unknown",
-        "nam",
-        "nu",
-        "test",
-    }
-)
-_FAMILY_NAMES = frozenset(
-    [
-        "nguien",
-        "tran",
-        "le",
-        "pham",
-        "huinh",
-        "hoang",
-        "phan",
-        "vu",
-        "vo",
-        "dang",
-        "bui",
-        "do",
-        "ho",
-        "ngo",
-        "duong",
-        "li",
-        "dinh",
-        "dao",
-        "doan",
-        "lam",
-        "mai",
-        "trinh",
-        "truong",
-        "ha",
-        "cao",
-        "luong",
-        "luu",
-        "phung",
-        "to",
-        "ta",
-        "trieu",
-        "thai",
-        "chau",
-        "quach",
-        "kieu",
-        "tang",
-        "vuong",
-        "quan",
-        "nghiem",
-        "la",
-        "lai",
-        "lo",
-    ]
-)
+MRZ_LENGTH = 39
+"""Characters of the name in the machine-readable zone of a passport (ICAO 9303): a name of that length was cut."""
 
-
-@dataclass(frozen=True)
-class Token:
-    """One syllable: `marked` compares with marks, `plain` without; `short` for an abbreviation (Ng., Th, N); `repaired` when it was written in
-    raw Telex or VNI.
-    """
-
-    marked: str = field(repr=False)
-    plain: str = field(repr=False)
-    short: bool = False
-    repaired: bool = False
-
-    @property
-    def phonetic(self) -> str:
-        """The key that candidates are found by."""
-        return phonetic(self.plain)
+_APOSTROPHES = "'\u2018\u2019\u02bc\u02b9`\u00b4\u2032"
+_APOSTROPHE = re.compile(f"[{_APOSTROPHES}]")
+# H' before a woman's name and Y before a man's; the sign after it keeps it apart from an abbreviation.
+_SIGN = "\x00"
+_MARKER = re.compile(rf"(?<!\w)([hy])[{_APOSTROPHES}]\s*(?=\w)")
+_REMARK = re.compile(r"[(\[{][^)\]}]*[)\]}]?\s*\Z")
+_PIECE = re.compile('([^\\s.,~:;_<>/\\\\|()\\[\\]{}+*="\\-\u2010-\u2015\u2212]+)([.~]?)')
+_TELEX_EVIDENCE = re.compile("[sfrxjw]|dd")
+_VNI_EVIDENCE = re.compile("[6-9]")
+_MARKERS = frozenset({"h", "i"})
+_LETTER_NAMES = frozenset({"a"})
+_FEMALE = Token("h", "h")
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name to compare: tokens in the order written, family name first. `marks` tells whether it was written with
-    marks at all.
+    """A name to compare: tokens with the family name first, wherever it was written. `marks` tells whether it was written with marks at all;
+    `newborn` that it is the mother's, whose child has none yet; `foreign` that it does not look Vietnamese, or was cut by a passport.
     """
 
     tokens: tuple[Token, ...] = field(repr=False)
@@ -142,84 +76,120 @@ class Name:
         return tuple(token.plain for token in self.tokens)
 
 
-def written(text: str) -> str:
-    """The name as it is kept: NFC, full-width to ASCII, no control or zero-width character, single spaces, at most
-    255 characters.
-    """
-    normal = unicodedata.normalize("NFC", "".join(map(_narrow, text)))
-    kept = "".join(" " if character.isspace() else character for character in normal if not _invisible(character))
-    return " ".join(kept.split())[:_MAX_CHARACTERS]
-
-
-def _narrow(character: str) -> str:
-    code = ord(character)
-    return chr(code - 0xFEE0) if 0xFF01 <= code <= 0xFF5E else character
-
-
-def _invisible(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf"} and not character.isspace()
-
-
-def _token(text: str, abbreviated: bool) -> Token:
-    tones: set[str] = set()
-    quality: list[str] = []
-    plain: list[str] = []
-    for character in unicodedata.normalize("NFD", text):
-        if character in _TONES:
-            tones.add(_TONES[character])
-        elif unicodedata.combining(character):
-            quality.append(character)
-        else:
-            letter = "i" if character == "y" else character
-            quality.append(letter)
-            plain.append("d" if letter == "đ" else letter)
-    bare = "".join(plain)
-    vowelless = len(bare) <= 2 and not set(bare) & set("aeiou")
-    return Token("".join(quality) + "".join(sorted(tones)), bare, abbreviated or len(bare) == 1 or vowelless)
-
-
-def _marked(tokens: list[Token]) -> bool:
-    return any(token.marked != token.plain for token in tokens)
-
-
-def _without_titles(tokens: list[Token]) -> list[Token]:
-    while len(tokens) > 1 and tokens[0].plain in _TITLES:
-        tokens = tokens[1:]
-    if len(tokens) >= 4 and tokens[0].plain in _TITLES_OR_NAMES and tokens[1].plain in _FAMILY_NAMES:
-        tokens = tokens[1:]
-    return tokens
-
-
-def _newborn_prefix(tokens: list[Token]) -> int:
-    for marker in _NEWBORN:
-        size = len(marker)
-        follows = tokens[size : size + 1]
-        if tuple(token.plain for token in tokens[:size]) == marker and follows and follows[0].plain in _FAMILY_NAMES:
-            return size
-    return 0
-
-
-def _placeholder(tokens: list[Token]) -> bool:
-    words = [token.plain for token in tokens]
-    while words and words[-1].isdecimal():
-        words.pop()
-    return not words or " ".join(words) in _PLACEHOLDERS or all(len(word) == 1 for word in words)
+NOBODY = Name(())
+"""No name, or a placeholder."""
 
 
 def name(text: str | None) -> Name:
     """The comparable form of a name; empty for None and for placeholders."""
     if not text:
-        return Name(())
-    lowered = _APOSTROPHES.sub("", written(text).lower())
-    tokens: list[Token] = []
-    position = 0
-    for piece in _SPLIT.split(lowered):
-        position = lowered.find(piece, position) + len(piece) if piece else position
-        letters = "".join(character for character in piece if character.isalnum() or unicodedata.combining(character))
-        if letters:
-            tokens.append(_token(letters, lowered[position : position + 1] in {".", "~"}))
-    newborn = _newborn_prefix(tokens)
-    tokens = _without_titles(tokens[newborn:])
-    if _placeholder(tokens):
-        return Name((), newborn=bool(newborn))
-    return Name(tuple(tokens), _marked(tokens), bool(newborn))
+        return NOBODY
+    kept = written(text)
+    cut = len(kept) == MRZ_LENGTH and kept.isascii() and kept.isupper()
+    pieces = _pieces(decoded(kept))
+    tokens = _repaired(pieces) or [_token(letters, dotted) for letters, dotted in pieces]
+    born, tokens = newborn(tokens)
+    tokens = without_titles(tokens)
+    if placeholder(tokens) or born is Newborn.OF_FATHER:
+        return Name((), newborn=born is not Newborn.NO)
+    tokens = _family_first(tokens)
+    foreign = cut or "<" in kept or _foreign(tokens)
+    if cut and foreign:
+        tokens[-1] = token(tokens[-1].plain, True)
+    marks = any(not one.unmarked for one in tokens)
+    return Name(tuple(tokens), marks, born is not Newborn.NO, foreign)
+
+
+def _pieces(text: str) -> list[tuple[str, bool]]:
+    """The words in lower case without numbers, each with whether it was cut short by a dot or a tilde."""
+    lowered = text.lower()
+    if _REMARK.search(lowered):
+        lowered = _REMARK.sub("", lowered) or lowered
+    if _APOSTROPHE.search(lowered):
+        lowered = _APOSTROPHE.sub("", _MARKER.sub(rf"\1{_SIGN} ", lowered))
+    pieces: list[tuple[str, bool]] = []
+    found = _PIECE.findall(lowered)
+    for at, (piece, end) in enumerate(found):
+        letters = piece if piece.isalpha() else _letters(piece)
+        if not letters:
+            continue
+        # A dot after the whole name ends it; it shortens nothing that could be spoken.
+        dotted = bool(end) and not (at == len(found) - 1 and pronounceable(token(letters)))
+        pieces.append((letters, dotted))
+    return pieces
+
+
+def _letters(piece: str) -> str:
+    """Letters, marks, digits among them, and the marker's sign; nothing for a number."""
+    kept = "".join(one for one in piece if one.isalnum() or one == _SIGN or unicodedata.combining(one))
+    return kept if any(one.isalpha() for one in kept) else ""
+
+
+def _repaired(pieces: list[tuple[str, bool]]) -> list[Token] | None:
+    """The tokens with what was typed with the input method off put right; None where nothing was. Only a name that is Vietnamese then is one that
+    was typed so: every word a syllable, or most and a family name in front.
+    """
+    odd = [at for at, (letters, _) in enumerate(pieces) if _unspeakable(letters)]
+    if not odd:
+        return None
+    digits = [at for at in odd if not pieces[at][0].isalpha() and _SIGN not in pieces[at][0]]
+    numbered = len(digits) > 1 or any(_VNI_EVIDENCE.search(pieces[at][0]) for at in digits)
+    ascii_name = all(letters.isascii() for letters, _ in pieces)
+    tokens = [_token(letters, dotted) for letters, dotted in pieces]
+    typed = False
+    for at in odd:
+        letters, dotted = pieces[at]
+        if not letters.isascii() or dotted:
+            continue
+        if at in digits:
+            right = vni(letters) if numbered and ascii_name else None
+            bare = "".join(one for one in letters if one.isalpha())
+            tokens[at] = token(right, repaired=True) if right else token(bare)
+            typed = typed or right is not None
+        elif right := telex(letters):
+            tokens[at] = token(right, repaired=True)
+            typed = typed or bool(_TELEX_EVIDENCE.search(letters))
+    spoken = sum(map(pronounceable, tokens))
+    right_name = spoken == len(tokens) or (is_family(tokens[0]) and 2 * spoken > len(tokens))
+    if typed and right_name:
+        return tokens
+    return [_token(letters, dotted) for letters, dotted in pieces]
+
+
+def _token(letters: str, dotted: bool) -> Token:
+    """The token of a piece, without digits; a marker is no abbreviation."""
+    if letters.isalpha():
+        return token(letters, dotted)
+    bare = "".join(one for one in letters if one.isalpha() or unicodedata.combining(one))
+    return Token(bare, bare.replace("y", "i")) if _SIGN in letters else token(bare, dotted)
+
+
+def _unspeakable(letters: str) -> bool:
+    return not letters.isalpha() or not pronounceable(token(letters))
+
+
+def _family_first(tokens: list[Token]) -> list[Token]:
+    """The tokens with a clan name that stands last moved to the front, markers apart, and the one-letter names of the Hmong taken for names."""
+    if len(tokens) > 2 and has_letters(tokens[0]):  # noqa: PLR2004 - family, letter, given
+        return [Token(one.marked, one.plain) if one.plain in _LETTER_NAMES and one.short else one for one in tokens]
+    if is_family(tokens[0]):
+        return tokens
+    # Without its apostrophe a woman's marker runs into the name: Hhen.
+    tokens = [
+        part
+        for one in tokens
+        for part in ((_FEMALE, Token(one.marked[1:], one.plain[1:])) if one.plain.startswith("hh") else (one,))
+    ]
+    marker = next((at for at, one in enumerate(tokens[:-1]) if one.plain in _MARKERS and one.unmarked), None)
+    if marker is None:
+        return tokens
+    tokens[marker] = Token(tokens[marker].marked, tokens[marker].plain)
+    clan = next((at for at in range(2, len(tokens)) if is_clan(tokens[at])), None)
+    return tokens if marker or clan is None else [*tokens[clan:], *tokens[:clan]]
+
+
+def _foreign(tokens: list[Token]) -> bool:
+    if is_family(tokens[0]) or is_clan(tokens[0]) or tokens[0].plain in _MARKERS:
+        return False
+    whole = [one for one in tokens if not one.short]
+    return 2 * sum(map(pronounceable, whole)) < len(whole)

@@ -29,6 +29,7 @@ def compare(left: str, right: str) -> NameAgreement:
         ("BN. Nguyễn Văn An", "Ông Nguyễn  Văn\u00a0An"),
         ("Ｎguyen Van An", "nguyen van an"),
         ("H'Hen Niê", "H\u2019Hen Niê"),
+        ("Niê H'Hen", "H'Hen Niê"),
         ("Đỗ\u200b Văn Đức", "đỗ văn đức"),
     ],
 )
@@ -45,7 +46,6 @@ def test_spellings_of_one_name_are_the_same(left: str, right: str) -> None:
         ("Nguyễn T. Hoa", "Nguyễn Thị Hoa"),
         ("John Smith", "Smith John"),
         ("Võ Thị Ngọc Hoa", "Võ Thị Hoa"),
-        ("Niê H'Hen", "H'Hen Niê"),
     ],
 )
 def test_marks_middle_names_abbreviations_and_moved_family_names_are_close(left: str, right: str) -> None:
