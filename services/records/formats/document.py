@@ -46,6 +46,7 @@ class IdentifierType(Enum):
     HEALTH_INSURANCE = "HEALTH_INSURANCE"
     SOCIAL_INSURANCE = "SOCIAL_INSURANCE"
     LOCAL_MRN = "LOCAL_MRN"
+    TEMPORARY = "TEMPORARY"
     UNKNOWN = "UNKNOWN"
 
 
@@ -97,7 +98,7 @@ class PartialDate:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class IdentifierFact:
-    """An identifier as typed by the adapter; `raw` is the field's text, `assigner` the facility code of a LOCAL_MRN."""
+    """An identifier as typed by the adapter; `raw` is the field's text, `assigner` the facility code of a LOCAL_MRN or TEMPORARY."""
 
     type: IdentifierType
     value: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
+from lienthong.client.temporary_identifier import TemporaryIdentifier, TemporaryIdentifierInvalid, parse
+
 from services.records.formats.document import IdentifierFact, IdentifierType, PartialDate, Precision
 
 # Viet Nam keeps UTC+7 all year; the format carries local time without an offset.
@@ -69,15 +71,24 @@ def items(text: str) -> tuple[str, ...]:
 
 
 def identity_document(raw: str) -> IdentifierFact:
-    """Type one value of SO_CCCD: 12 digits citizen number, 9 digits old card, capital and 7 digits passport, else
-    UNKNOWN.
+    """Type one value of SO_CCCD: 12 digits citizen number, 9 digits old card, capital and 7 digits passport, the
+    temporary identifier of a patient without papers, else UNKNOWN.
     """
     value = raw.strip().upper()
+    if (temporary := _temporary(value)) is not None:
+        return IdentifierFact(IdentifierType.TEMPORARY, str(temporary), raw, assigner=temporary.facility)
     if is_digits(value):
         kind = {12: IdentifierType.CITIZEN_ID, 9: IdentifierType.OLD_ID}.get(len(value), IdentifierType.UNKNOWN)
     else:
         kind = IdentifierType.PASSPORT if _PASSPORT.fullmatch(value) else IdentifierType.UNKNOWN
     return IdentifierFact(kind, value, raw)
+
+
+def _temporary(value: str) -> TemporaryIdentifier | None:
+    try:
+        return parse(value)
+    except TemporaryIdentifierInvalid:
+        return None
 
 
 def insurance_card(raw: str) -> tuple[IdentifierFact, ...]:

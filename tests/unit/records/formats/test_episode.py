@@ -78,7 +78,9 @@ def test_times_are_utc() -> None:
         ("012345678", IdentifierType.OLD_ID),
         ("B1234567", IdentifierType.PASSPORT),
         ("b1234567", IdentifierType.PASSPORT),
-        ("T-01234-7KQ2M9X-57", IdentifierType.UNKNOWN),
+        ("T-01234-7KQ2M9X-31", IdentifierType.TEMPORARY),
+        ("t012347kq2m9x31", IdentifierType.TEMPORARY),
+        ("T-01234-7KQ2M9X-32", IdentifierType.UNKNOWN),
         ("12345", IdentifierType.UNKNOWN),
         ("٠٠١٠٨٥٠١٢٣٤٥", IdentifierType.UNKNOWN),
     ],
@@ -86,6 +88,11 @@ def test_times_are_utc() -> None:
 def test_typing_of_identity_documents(raw: str, kind: IdentifierType) -> None:
     fact = identity_document(raw)
     assert (fact.type, fact.raw) == (kind, raw)
+
+
+def test_a_temporary_identifier_names_its_facility() -> None:
+    fact = identity_document("T012347KQ2M9X31")
+    assert (fact.value, fact.assigner) == ("T-01234-7KQ2M9X-31", "01234")
 
 
 def test_typing_of_cards() -> None:
