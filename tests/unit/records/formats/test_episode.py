@@ -175,4 +175,4 @@ def test_kinds_and_types_are_the_contracts() -> None:
     kinds = {name.removeprefix("DOCUMENT_KIND_") for name in document_kind_pb2.DocumentKind.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
     assert {kind.value for kind in ContentKind} == kinds
     types = {name.removeprefix("IDENTIFIER_TYPE_") for name in identifier_pb2.IdentifierType.keys()}  # noqa: SIM118
-    assert {kind.value for kind in IdentifierType} - {"UNKNOWN"} == types - {"UNSPECIFIED", "TEMPORARY"}
+    assert {kind.value for kind in IdentifierType} - {"UNKNOWN"} == types - {"UNSPECIFIED"}
