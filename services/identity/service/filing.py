@@ -43,6 +43,8 @@ from services.identity.service.entries import Entries, local_mrn, write
 BIRTH_DATE_IN_FUTURE = "BIRTH_DATE_IN_FUTURE"
 DEMOGRAPHICS_INSUFFICIENT = "DEMOGRAPHICS_INSUFFICIENT"
 TEMPORARY_OF_OTHER_FACILITY = "TEMPORARY_OF_OTHER_FACILITY"
+_HELD = frozenset({FilingOutcome.PROVISIONAL, FilingOutcome.REVIEW})
+"""Outcomes whose documents are held."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class FilingService:
         read = [_read(at, record, now.date()) for at, record in enumerate(records)]
 
         async def work(transaction: Transaction) -> Sequence[Filing]:
-            known = dict(await transaction.filings({one.key for one in read}))
+            known = await _as_identified(transaction, await transaction.filings({one.key for one in read}))
             fresh = [one for one in read if one.key not in known]
             if fresh:
                 known |= await self._file(transaction, principal, fresh)
@@ -159,6 +161,22 @@ def _decide(entries: Entries, batch: _Batch, record: _Read) -> Filing:
         batch.add(entry, tuple(one for one in _local(entries, record) if not batch.index.holding({one.key})))
         return Filing(FilingOutcome.MATCHED, entry, record.warnings)
     return Filing(FilingOutcome.PROVISIONAL, _provisional(entries, batch, record), record.warnings)
+
+
+async def _as_identified(transaction: Transaction, filings: Mapping[FilingKey, Filing]) -> dict[FilingKey, Filing]:
+    """What was filed before, under people who may be identified by now: the same statement under the same wristband is held no more then."""
+    waiting = {one.person for one in filings.values() if one.outcome in _HELD}
+    if not waiting:
+        return dict(filings)
+    roots = await transaction.currents(waiting)
+    persons = await transaction.persons(set(roots.values()))
+    confirmed = {
+        id for id, root in roots.items() if root in persons and persons[root].state is not PersonState.PROVISIONAL
+    }
+    return {
+        key: replace(one, outcome=FilingOutcome.MATCHED) if one.outcome in _HELD and one.person in confirmed else one
+        for key, one in filings.items()
+    }
 
 
 async def _identified(transaction: Transaction, holders: Sequence[Holder]) -> Mapping[UUID, Demographics]:

@@ -309,6 +309,7 @@ async def test_documents_that_come_late_under_the_wristband_are_not_held(
     assert await file(said) == (FilingOutcome.PROVISIONAL, patient.id)
     done = await identify(operations, found(patient, CITIZEN_ID))
     assert (done.link is not None) is linked
+    assert await file(said) == (FilingOutcome.MATCHED, patient.id)
     late = replace(said, local_mrn="BN2")
     assert await file(late) == (FilingOutcome.MATCHED, patient.id)
     # The patient number that came with it leads there too.
