@@ -17,7 +17,7 @@ import pytest
 
 from services.chassis import log
 
-pytest_plugins = ["tests.fixtures.database", "tests.fixtures.identities"]
+pytest_plugins = ["tests.fixtures.database", "tests.fixtures.identities", "tests.fixtures.person_index"]
 _UNIT = Path(__file__).parent / "unit"
 
 

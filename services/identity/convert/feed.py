@@ -39,6 +39,7 @@ def page_message(changes: Sequence[PersonChange], place: FeedPlace) -> person_se
 
 
 def _change(change: PersonChange) -> person_service_pb2.PersonChange:
+    moved = change.kind is ChangeKind.SOURCE_MOVED
     return person_service_pb2.PersonChange(
         id=str(change.id),
         person=f"persons/{change.person}",
@@ -46,6 +47,6 @@ def _change(change: PersonChange) -> person_service_pb2.PersonChange:
         current_person=f"persons/{change.current}",
         current_state=person_pb2.PERSON_STATE_PROVISIONAL if change.provisional else person_pb2.PERSON_STATE_ACTIVE,
         change_time=stamp(change.at),
-        source_record=f"sourceRecords/{change.source_record}" if change.source_record else "",
-        former_person=f"persons/{change.former}" if change.former else "",
+        source_record=f"sourceRecords/{change.source_record}" if moved else "",
+        former_person=f"persons/{change.former}" if moved and change.former else "",
     )

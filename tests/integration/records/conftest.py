@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lienthong.records.v1 import (
 from lienthong.samples import Episode
 from lienthong.type.v1 import access_context_pb2
 
+from services.chassis.feed import Batch, Redirect
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.principal import PrincipalKind
 from services.chassis.server import Server
@@ -164,20 +165,21 @@ def settings(identities: Identities, database_for: DatabaseFor, keyring_file: Pa
 
 
 StartRecords = Callable[..., Awaitable[Records]]
+OpenFeed = Callable[[str], AsyncGenerator[Batch[Redirect], None]]
 
 
 @pytest.fixture
 async def start_records(start_role: StartRole, settings: Settings) -> AsyncIterator[StartRecords]:
-    """Starts the role with scripted peers; keyword arguments change its settings."""
+    """Starts the role with scripted peers; keyword arguments change its settings, `persons` opens a feed of the person index."""
     from contextlib import AsyncExitStack
 
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Records:
+        async def start(persons: OpenFeed | None = None, **changes: Any) -> Records:
             records = Records(running=None)  # type: ignore[arg-type] # set below, once it runs
 
             async def compose(changed: Settings, life: Lifecycle) -> Server:
-                peers = Peers(records.signing, records.identity, records.consent, records.slips)
+                peers = Peers(records.signing, records.identity, records.consent, records.slips, persons)
                 return await assemble(changed, life, peers)
 
             records.running = await stack.enter_async_context(
