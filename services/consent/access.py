@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from services.chassis.principal import PrincipalKind
-from services.chassis.workload import GATEWAY, RECORDS, REFERRALS, AccessTable, allow
+from services.chassis.workload import GATEWAY, IDENTITY, RECORDS, REFERRALS, AccessTable, allow
 
 _CONSENT = "lienthong.consent.v1.ConsentService/"
 _CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
 _FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
 _AUDITOR = (GATEWAY, PrincipalKind.AUDITOR)
+# To list who read what a wrong link had made readable; the answer goes to stewards and auditors.
+_IDENTITY = (IDENTITY, PrincipalKind.WORKLOAD)
 # Roles that give data out ask for the end actor, whose token they forward; a role on its own behalf has no business here.
 _ASKING = tuple(
     (role, kind)
@@ -27,5 +29,5 @@ ACCESS: AccessTable = {
     _CONSENT + "ListConsents": allow(_CITIZEN),
     "lienthong.consent.v1.DecisionService/Decide": allow(*_ASKING),
     "lienthong.consent.v1.ExplanationService/ExplainDecision": allow(*_FACILITY, _CITIZEN, _AUDITOR),
-    "lienthong.consent.v1.AccessLedgerService/ListAccesses": allow(_CITIZEN, _AUDITOR),
+    "lienthong.consent.v1.AccessLedgerService/ListAccesses": allow(_CITIZEN, _AUDITOR, _IDENTITY),
 }

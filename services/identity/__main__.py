@@ -10,6 +10,8 @@ from pathlib import Path
 from lienthong.identity.v1 import (
     organization_service_pb2,
     organization_service_pb2_grpc,
+    person_link_service_pb2,
+    person_link_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
     practitioner_service_pb2,
@@ -26,17 +28,20 @@ from services.chassis.keyring import open_keyring
 from services.chassis.keyring.rotation import rotation_command
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
+from services.chassis.peers import PeerSettings, channel
 from services.chassis.server import Server
 from services.chassis.telemetry import Telemetry
 from services.identity import rpc
 from services.identity.access import ACCESS
 from services.identity.config import Settings
 from services.identity.jobs import WaitingWatch
+from services.identity.peers import GrpcAccessLedger
 from services.identity.postgres import PostgresFeed, PostgresStore
 from services.identity.reindex import reindex_command
 from services.identity.service import (
     FeedService,
     FilingService,
+    HistoryService,
     IdentificationService,
     LinkService,
     NewbornService,
@@ -44,6 +49,7 @@ from services.identity.service import (
     PersonService,
     PractitionerService,
     ProvisionalService,
+    ReviewService,
     UpdateService,
 )
 from services.identity.telemetry import Instruments
@@ -68,6 +74,10 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     organizations = OrganizationService(store, system_clock)
     practitioners = PractitionerService(store, system_clock, uuid7)
 
+    consent = await life.enter(channel(PeerSettings("consent", settings.consent_address), settings.server))
+    histories = HistoryService(store, system_clock, GrpcAccessLedger(consent))
+    reviews = ReviewService(store, system_clock, links)
+
     server = Server(settings.server, api="identity", access=ACCESS, telemetry=telemetry, clock=system_clock)
     feed = FeedService(
         PostgresFeed(database),
@@ -82,6 +92,11 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
         rpc.PersonServicer(persons, provisional, newborns, updates, identification, feed, instruments),
         person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
+    )
+    server.add(
+        person_link_service_pb2_grpc.add_PersonLinkServiceServicer_to_server,
+        rpc.PersonLinkServicer(links, histories, reviews, system_clock, instruments),
+        person_link_service_pb2.DESCRIPTOR.services_by_name["PersonLinkService"],
     )
     server.add(
         source_record_service_pb2_grpc.add_SourceRecordServiceServicer_to_server,

@@ -6,12 +6,14 @@ from services.chassis.principal import PrincipalKind
 from services.chassis.workload import CONSENT, GATEWAY, RECORDS, REFERRALS, AccessTable, allow
 
 _PERSON = "lienthong.identity.v1.PersonService/"
+_LINK = "lienthong.identity.v1.PersonLinkService/"
 _ORGANIZATION = "lienthong.identity.v1.OrganizationService/"
 _PRACTITIONER = "lienthong.identity.v1.PractitionerService/"
 
 _ADMIN = (GATEWAY, PrincipalKind.ADMIN)
 _CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
 _STEWARD = (GATEWAY, PrincipalKind.STEWARD)
+_AUDITOR = (GATEWAY, PrincipalKind.AUDITOR)
 _FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
 # Within a call another role forwards the end actor's token; in its background jobs it acts itself.
 _RECORDS = tuple(
@@ -35,6 +37,19 @@ ACCESS: AccessTable = {
     _PERSON + "WatchPersons": allow(*_FOLLOWERS),
     _PERSON + "GetPerson": allow(*_FACILITY, _CITIZEN, _STEWARD),
     "lienthong.identity.v1.SourceRecordService/FileSourceRecords": allow(*_RECORDS),
+    _LINK + "LinkPersons": allow(_STEWARD),
+    _LINK + "UnlinkPersons": allow(_STEWARD),
+    _LINK + "RefuseLink": allow(_STEWARD),
+    _LINK + "MoveSourceRecord": allow(_STEWARD),
+    _LINK + "ListSourceRecords": allow(_STEWARD),
+    _LINK + "GetPersonLink": allow(_STEWARD),
+    _LINK + "ListLinkEvents": allow(_STEWARD, _AUDITOR),
+    _LINK + "ListLinkConsequences": allow(_STEWARD, _AUDITOR),
+    _LINK + "GetPersonAsOf": allow(_STEWARD, _AUDITOR),
+    _LINK + "ListReviewTasks": allow(_STEWARD),
+    _LINK + "ClaimReviewTask": allow(_STEWARD),
+    _LINK + "DecideReviewTask": allow(_STEWARD),
+    _LINK + "GetReviewStatistics": allow(_STEWARD),
     _ORGANIZATION + "CreateOrganization": allow(_ADMIN),
     _ORGANIZATION + "UpdateOrganization": allow(_ADMIN),
     _ORGANIZATION + "ImportOrganizations": allow(_ADMIN),

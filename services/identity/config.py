@@ -22,10 +22,13 @@ class FeedSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """`keyring` is the file that holds the key-encryption and blind-index keys."""
+    """`keyring` is the file that holds the key-encryption and blind-index keys; `consent_address` is `host:port` of the consent role, which is
+    asked only who read what.
+    """
 
     server: ServerSettings
     database: DatabaseSettings
     telemetry: TelemetrySettings
     keyring: Path
+    consent_address: str
     feed: FeedSettings = FeedSettings()

@@ -95,16 +95,14 @@ def golden(
         best = min(said, key=lambda one: _rank(one, field, read(one.demographics), sources))
         chosen[field] = read(best.demographics)
         values.append(GoldenValue(_WIRE.get(field, field), best.id, sources[best.id]))
+    held = [one for entry in entries for one in entry.identifiers]
+    if others:
+        held.sort(key=lambda one: (one.valid_from, one.key.kind, one.key.value))
     dead = min((one for one in entries if one.death), key=lambda one: (sources[one.id], one.id), default=None)
     person = replace(
         root,
         demographics=Demographics(**chosen),
-        identifiers=tuple(
-            sorted(
-                (held for one in entries for held in one.identifiers),
-                key=lambda held: (held.valid_from, held.key.kind, held.key.value),
-            )
-        ),
+        identifiers=tuple(held),
         protected=any(one.protected for one in entries),
         death=dead.death if dead else None,
     )

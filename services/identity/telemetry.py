@@ -6,6 +6,8 @@ from opentelemetry.metrics import Counter, Meter
 
 METRIC_RESOLUTIONS = "lienthong.identity.resolutions"
 METRIC_FILINGS = "lienthong.identity.filings"
+METRIC_LINKS = "lienthong.identity.links"
+METRIC_REVIEWS = "lienthong.identity.reviews"
 METRIC_REGISTRATIONS = "lienthong.identity.registrations"
 METRIC_IDENTIFICATIONS = "lienthong.identity.identifications"
 METRIC_WAITING = "lienthong.identity.provisional.waiting"
@@ -29,3 +31,5 @@ class Instruments:
         self.identifications: Counter = meter.create_counter(
             METRIC_IDENTIFICATIONS, "{person}", "Provisional persons identified, by outcome"
         )
+        self.links: Counter = meter.create_counter(METRIC_LINKS, "{link}", "Links and refusals, by what became of them")
+        self.reviews: Counter = meter.create_counter(METRIC_REVIEWS, "{task}", "Decisions of the desk, by state after")

@@ -66,7 +66,7 @@ class MemoryDesk:
             for one in self._desk.events
             if one.person in ids
             and one.actor.startswith("STEWARD/")
-            and one.kind in {"PERSON_REGISTERED", "PERSON_UPDATED"}
+            and one.kind in {"PERSON_REGISTERED", "DEMOGRAPHICS_CHANGED"}
         )
 
     async def hold(self, ids: Collection[UUID]) -> None:

@@ -77,8 +77,10 @@ class DecisionService:
     async def accesses(
         self, principal: Principal, person: UUID, before: LedgerPlace | None, limit: int
     ) -> Sequence[Access]:
-        """A person's ledger under all their entries, newest first, for the person and for auditors."""
-        if principal.kind is not PrincipalKind.AUDITOR and not await is_person(self._store, principal, person):
+        """A person's ledger under all their entries, newest first, for the person, for auditors, and for the roles that the access table lets in."""
+        if principal.kind not in {PrincipalKind.AUDITOR, PrincipalKind.WORKLOAD} and not await is_person(
+            self._store, principal, person
+        ):
             raise NotThePerson("only the person concerned or an auditor may read the ledger")
         return await self._store.accesses((await self._store.entries(person)).all, before, limit)
 

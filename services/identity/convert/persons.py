@@ -10,7 +10,7 @@ from lienthong.identity.v1 import (
 )
 from lienthong.type.v1 import identifier_pb2
 
-from services.identity import model
+from services.identity import golden, model
 from services.identity.convert.scalars import (
     ASSURANCE,
     TYPE,
@@ -25,8 +25,9 @@ from services.identity.convert.scalars import (
 MAX_QUERIES = 100
 STATE = numbers(model.PersonState, person_pb2.PersonState, "PERSON_STATE")
 KIND = numbers(model.ProvisionalKind, person_pb2.ProvisionalKind, "PROVISIONAL_KIND")
+SOURCE = {one: person_pb2.GoldenSource.Value(f"GOLDEN_SOURCE_{one.name}") for one in golden.GoldenSource}
 _OUTCOME = numbers(model.Outcome, person_service_pb2.ResolutionOutcome, "RESOLUTION_OUTCOME")
-_AGREEMENT = numbers(model.Agreement, person_service_pb2.FieldAgreement, "FIELD_AGREEMENT")
+AGREEMENT = numbers(model.Agreement, person_service_pb2.FieldAgreement, "FIELDAGREEMENT")
 
 
 def query_in(message: person_service_pb2.PersonQuery, field: str) -> model.Query:
@@ -64,6 +65,19 @@ def person_message(person: model.Person) -> person_pb2.Person:
     )
 
 
+def golden_message(found: golden.GoldenPerson) -> person_pb2.Person:
+    """Who answers for an entry, in proto: golden values with where they come from."""
+    message = person_message(found.person)
+    message.etag = found.etag
+    message.superseded.extend(f"persons/{one}" for one in found.superseded)
+    message.redirected_from = f"persons/{found.redirected_from}" if found.redirected_from else ""
+    message.golden_values.extend(
+        person_pb2.GoldenValue(field=one.field, person=f"persons/{one.person}", source=SOURCE[one.source])
+        for one in found.values
+    )
+    return message
+
+
 def _came(person: model.Person) -> dict[str, Any]:
     """How a provisional person came; of one who is identified by now, only what stays true."""
     came = person.provisional
@@ -84,7 +98,7 @@ def resolution_message(resolution: model.Resolution) -> person_service_pb2.Perso
         outcome=_OUTCOME[resolution.outcome],
         person=f"persons/{resolution.person}" if resolution.person else "",
         evidence=[
-            person_service_pb2.FieldEvidence(field=one.field, agreement=_AGREEMENT[one.agreement])
+            person_service_pb2.FieldEvidence(field=one.field, agreement=AGREEMENT[one.agreement])
             for one in resolution.evidence
         ],
         ask_next=resolution.ask_next,

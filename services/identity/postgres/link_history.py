@@ -86,7 +86,7 @@ class LinkHistoryTables(PersonTables):
         wanted = select(found.person_id).where(
             found.person_id == func.any(sorted(ids)),
             found.actor.startswith("STEWARD/"),
-            found.kind.in_(["PERSON_REGISTERED", "PERSON_UPDATED"]),
+            found.kind.in_(["PERSON_REGISTERED", "DEMOGRAPHICS_CHANGED"]),
         )
         return frozenset((await self._connection.execute(wanted.distinct())).scalars())
 

@@ -3,6 +3,13 @@
 from services.identity.rpc.organizations import OrganizationServicer
 from services.identity.rpc.persons import PersonServicer
 from services.identity.rpc.practitioners import PractitionerServicer
+from services.identity.rpc.reviews import PersonLinkServicer
 from services.identity.rpc.source_records import SourceRecordServicer
 
-__all__ = ["OrganizationServicer", "PersonServicer", "PractitionerServicer", "SourceRecordServicer"]
+__all__ = [
+    "OrganizationServicer",
+    "PersonLinkServicer",
+    "PersonServicer",
+    "PractitionerServicer",
+    "SourceRecordServicer",
+]

@@ -68,5 +68,5 @@ class PersonServicer(FeedMethods, ProvisionalMethods):
     ) -> person_service_pb2.GetPersonResponse:
         """Returns one person."""
         id = scalars.resource_id(request.name, "persons", "name")
-        person = await self._service.get(current_call().principal, id)
-        return person_service_pb2.GetPersonResponse(person=persons.person_message(person))
+        found = await self._service.answering(current_call().principal, id)
+        return person_service_pb2.GetPersonResponse(person=persons.golden_message(found))

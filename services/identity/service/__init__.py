@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from services.identity.service.feed import FeedService
 from services.identity.service.filing import FilingService
+from services.identity.service.histories import AccessLedger, HistoryService, Reading
 from services.identity.service.identification import Identification, IdentificationService, Identified
-from services.identity.service.links import LinkService
+from services.identity.service.links import LinkService, Wish
 from services.identity.service.newborns import Birth, NewbornService
 from services.identity.service.organizations import OrganizationService
 from services.identity.service.persons import PersonService
 from services.identity.service.practitioners import PractitionerService
 from services.identity.service.provisional import Arrival, Line, ProvisionalService, Wanted
+from services.identity.service.reviews import ClaimedTask, ReviewService, Sides, Verdict
 from services.identity.service.updates import Update, UpdateService
 
 __all__ = [
+    "AccessLedger",
     "Arrival",
     "Birth",
+    "ClaimedTask",
     "FeedService",
     "FilingService",
+    "HistoryService",
     "Identification",
     "IdentificationService",
     "Identified",
@@ -28,7 +33,12 @@ __all__ = [
     "PersonService",
     "PractitionerService",
     "ProvisionalService",
+    "Reading",
+    "ReviewService",
+    "Sides",
     "Update",
     "UpdateService",
+    "Verdict",
     "Wanted",
+    "Wish",
 ]

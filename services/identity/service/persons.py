@@ -12,6 +12,7 @@ from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.principal import Principal, PrincipalKind
 from services.identity.errors import IdentifierConflict, PersonNotFound
+from services.identity.golden import GoldenPerson, golden
 from services.identity.model import (
     FOUNDING,
     LOCAL,
@@ -30,6 +31,7 @@ from services.identity.ports import NewId, Store, Transaction
 from services.identity.resolution import Asked, HolderIndex, ask, contested, resolve
 from services.identity.service.actors import AT_FACILITY, actor, require_active
 from services.identity.service.entries import Entries, write
+from services.identity.service.trees import answering
 from services.identity.service.views import masked, without_demographics
 
 
@@ -128,13 +130,34 @@ class PersonService:
         return asked
 
     async def get(self, principal: Principal, id: UUID) -> Person:
-        """A person, for the person, for a steward, and a provisional one for the facility that registered it;
-        PersonNotFound to all others, whether there is such a person or not.
+        """Who answers for an entry, with golden values; see `answering`."""
+        return (await self.answering(principal, id)).person
+
+    async def answering(self, principal: Principal, id: UUID) -> GoldenPerson:
+        """Who answers for an entry, for the person, for a steward, and a provisional one for the facility that registered it;
+        PersonNotFound to all others, whether there is such a person or not. A facility sees its own entry as it is, and of the
+        person whom it was identified as no more than the numbers that it knew.
         """
-        person = await self._store.read(lambda transaction: transaction.person(id))
-        if person is None or not may_see(principal, person):
+
+        async def work(transaction: Transaction) -> tuple[Person | None, GoldenPerson | None]:
+            asked = await transaction.person(id) if principal.kind in AT_FACILITY else None
+            return asked, await answering(transaction, id)
+
+        asked, found = await self._store.read(work)
+        if found is not None and principal.kind in AT_FACILITY and asked is not None and may_see(principal, asked):
+            return _own(asked, found)
+        names = {found.person.name, *(f"persons/{one}" for one in found.superseded)} if found else set()
+        if found is None or not (principal.kind is PrincipalKind.STEWARD or principal.person in names):
             raise PersonNotFound("no such person")
-        return masked(person) if principal.kind in AT_FACILITY else person
+        return found
+
+
+def _own(asked: Person, found: GoldenPerson) -> GoldenPerson:
+    """What the facility of a provisional entry sees."""
+    if found.redirected_from is None:
+        return golden(masked(asked), [])
+    root = masked(without_demographics(found.person, {held.key for held in asked.identifiers}))
+    return GoldenPerson(root, found.etag, (asked.id,), (), asked.id)
 
 
 def _with_nationality(asked: Asked) -> Demographics:

@@ -63,7 +63,14 @@ def organization(code: str) -> organization_pb2.Organization:
 
 @pytest.fixture
 def settings(identities: Identities, database_for: DatabaseFor, keyring_file: Path) -> Settings:
-    return Settings(identities.server_settings("identity"), database_for("identity"), TelemetrySettings(), keyring_file)
+    # Nobody listens there: the consent role is asked for consequences only.
+    return Settings(
+        identities.server_settings("identity"),
+        database_for("identity"),
+        TelemetrySettings(),
+        keyring_file,
+        "127.0.0.1:9",
+    )
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from lienthong.identity.v1 import (
     organization_service_pb2,
+    person_link_service_pb2,
     person_service_pb2,
     practitioner_service_pb2,
     source_record_service_pb2,
@@ -34,6 +35,19 @@ EXPECTED = {
     "PersonService/WatchPersons": {"R": "w", "C": "w", "F": "w"},
     "PersonService/GetPerson": {"G": "fpcs"},
     "SourceRecordService/FileSourceRecords": {"R": "wfp"},
+    "PersonLinkService/LinkPersons": {"G": "s"},
+    "PersonLinkService/UnlinkPersons": {"G": "s"},
+    "PersonLinkService/RefuseLink": {"G": "s"},
+    "PersonLinkService/MoveSourceRecord": {"G": "s"},
+    "PersonLinkService/ListSourceRecords": {"G": "s"},
+    "PersonLinkService/GetPersonLink": {"G": "s"},
+    "PersonLinkService/ListReviewTasks": {"G": "s"},
+    "PersonLinkService/ClaimReviewTask": {"G": "s"},
+    "PersonLinkService/DecideReviewTask": {"G": "s"},
+    "PersonLinkService/GetReviewStatistics": {"G": "s"},
+    "PersonLinkService/ListLinkEvents": {"G": "su"},
+    "PersonLinkService/ListLinkConsequences": {"G": "su"},
+    "PersonLinkService/GetPersonAsOf": {"G": "su"},
     "OrganizationService/CreateOrganization": {"G": "a"},
     "OrganizationService/GetOrganization": {"G": "fpcasum", "R": "wfpcasum", "C": "wfpcasum", "F": "wfpcasum"},
     "OrganizationService/ListOrganizations": {"G": "fpcasum"},
@@ -49,7 +63,13 @@ EXPECTED = {
 
 
 def test_the_table_covers_every_method() -> None:
-    files = (organization_service_pb2, person_service_pb2, practitioner_service_pb2, source_record_service_pb2)
+    files = (
+        organization_service_pb2,
+        person_link_service_pb2,
+        person_service_pb2,
+        practitioner_service_pb2,
+        source_record_service_pb2,
+    )
     methods = {
         f"{service.full_name}/{method.name}"
         for file in files
