@@ -304,6 +304,11 @@ class MemoryStore:
         self._state = _State()
         self._lock = asyncio.Lock()
 
+    @property
+    def changes(self) -> Sequence[PersonChange]:
+        """The feed."""
+        return tuple(self._state.changes)
+
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await work(_MemoryTransaction(self._state))
 

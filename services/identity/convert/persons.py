@@ -27,7 +27,7 @@ STATE = numbers(model.PersonState, person_pb2.PersonState, "PERSON_STATE")
 KIND = numbers(model.ProvisionalKind, person_pb2.ProvisionalKind, "PROVISIONAL_KIND")
 SOURCE = {one: person_pb2.GoldenSource.Value(f"GOLDEN_SOURCE_{one.name}") for one in golden.GoldenSource}
 _OUTCOME = numbers(model.Outcome, person_service_pb2.ResolutionOutcome, "RESOLUTION_OUTCOME")
-AGREEMENT = numbers(model.Agreement, person_service_pb2.FieldAgreement, "FIELDAGREEMENT")
+AGREEMENT = numbers(model.Agreement, person_service_pb2.FieldAgreement, "FIELD_AGREEMENT")
 
 
 def query_in(message: person_service_pb2.PersonQuery, field: str) -> model.Query:

@@ -12,7 +12,7 @@ from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.principal import Principal, PrincipalKind
 from services.identity.errors import IdentifierConflict, PersonNotFound
-from services.identity.golden import GoldenPerson, golden
+from services.identity.golden import GoldenPerson
 from services.identity.model import (
     FOUNDING,
     LOCAL,
@@ -155,7 +155,7 @@ class PersonService:
 def _own(asked: Person, found: GoldenPerson) -> GoldenPerson:
     """What the facility of a provisional entry sees."""
     if found.redirected_from is None:
-        return golden(masked(asked), [])
+        return GoldenPerson(masked(asked), asked.etag)
     root = masked(without_demographics(found.person, {held.key for held in asked.identifiers}))
     return GoldenPerson(root, found.etag, (asked.id,), (), asked.id)
 
