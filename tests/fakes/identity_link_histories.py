@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from services.chassis.clock import FrozenClock
 from services.chassis.errors import DomainError
-from services.chassis.identifiers import uuid7
 from services.chassis.principal import Principal, PrincipalKind
 from services.identity.fold import Folded, fold
 from services.identity.links import LinkEvent, LinkMethod, LinkState, PersonLink
@@ -71,7 +70,7 @@ class History:
         self.store = store
         self.random = random.Random(seed)  # noqa: S311 - a test repeats itself
         self.clock = FrozenClock(NOW)
-        self.links = LinkService(store, self.clock, uuid7)
+        self.links = LinkService(store, self.clock, self._new_id)
         self.ids: list[UUID] = []
         self.records: list[UUID] = []
         # The naive model: edges in force by link, and nothing else.
@@ -81,7 +80,7 @@ class History:
     async def begin(self, persons: int = 6) -> None:
         made = [self._person(number) for number in range(persons)]
         self.ids = [one.id for one in made]
-        events = [PersonEvent(one.id, uuid7(), "PERSON_REGISTERED", NOW, "FACILITY/01001", {}) for one in made]
+        events = [PersonEvent(one.id, self._new_id(), "PERSON_REGISTERED", NOW, "FACILITY/01001", {}) for one in made]
         await self.store.write(lambda transaction: transaction.add_persons(made, events))
         said = b'[[["LOCAL_MRN","1","01001"]]]'
         filings = {
@@ -93,9 +92,13 @@ class History:
 
         async def names(transaction: Transaction) -> list[UUID]:
             found = [await transaction.filed_under(id, None, WIDE) for id in self.ids]
-            return sorted(one.id for some in found for one in some)
+            records = sorted((one for some in found for one in some), key=lambda one: one.key.local_mrn)
+            return [one.id for one in records]
 
         self.records = await self.store.read(names)
+
+    def _new_id(self) -> UUID:
+        return UUID(int=self.random.getrandbits(128), version=4)
 
     def _person(self, number: int) -> Person:
         held = []
@@ -105,7 +108,7 @@ class History:
             key = IdentifierKey(IdentifierType.CITIZEN_ID.value, f"{value[:-1]}{number}")
             held.append(PersonIdentifier(Identifier(IdentifierType.CITIZEN_ID, key.value), key, assurance, NOW))
         demographics = Demographics(f"Nguyễn Thị {number}", BirthDate(1985, 1 + self.random.randrange(2), 2))
-        person = Person(uuid7(), PersonState.ACTIVE, demographics, tuple(held), None, NOW)
+        person = Person(self._new_id(), PersonState.ACTIVE, demographics, tuple(held), None, NOW)
         if held or self.random.random() < 0.5:
             return person
         came = Provisional("01001", ProvisionalKind.EMERGENCY, NOW)
@@ -148,11 +151,11 @@ class History:
         wish = Wish(one, other, "SAME_NUMBER", override_refusal=self.random.random() < 0.3)
         first, second = self.random.sample(STEWARDS, 2)
         before = await self.seen()
-        link = await self.links.link_persons(first, wish, str(uuid4()), b"")
+        link = await self.links.link_persons(first, wish, str(self._new_id()), b"")
         if link.state is LinkState.PROPOSED and self.random.random() < 0.7:
-            link = await self.links.link_persons(second, wish, str(uuid4()), b"")
+            link = await self.links.link_persons(second, wish, str(self._new_id()), b"")
         if link.state is LinkState.ACTIVE and self.random.random() < 0.3:
-            await self.links.unlink_persons(second, link.id, link.etag, "WRONG", str(uuid4()), b"")
+            await self.links.unlink_persons(second, link.id, link.etag, "WRONG", str(self._new_id()), b"")
             now = await self.seen()
             assert now.restored == before.restored, "unlinking gives back what was"
             return
@@ -187,20 +190,20 @@ class History:
         known = sorted((await self.seen()).links)
         if known:
             id = self.random.choice(known)
-            await self.links.unlink_persons(self.random.choice(STEWARDS), id, "", "WRONG", str(uuid4()), b"")
+            await self.links.unlink_persons(self.random.choice(STEWARDS), id, "", "WRONG", str(self._new_id()), b"")
             self.edges.pop(id, None)
 
     async def _refuse(self) -> None:
         one, other = self._two()
-        await self.links.refuse(STEWARDS[0], one, other, "TWINS", False, str(uuid4()), b"")
+        await self.links.refuse(STEWARDS[0], one, other, "TWINS", False, str(self._new_id()), b"")
 
     async def _withdraw(self) -> None:
         one, other = self._two()
-        await self.links.refuse(STEWARDS[0], one, other, "ONE_CHILD", True, str(uuid4()), b"")
+        await self.links.refuse(STEWARDS[0], one, other, "ONE_CHILD", True, str(self._new_id()), b"")
 
     async def _move(self) -> None:
         record, target = self.random.choice(self.records), self.random.choice(self.ids)
-        await self.links.move_source_record(STEWARDS[0], record, target, "BORROWED_CARD", str(uuid4()), b"")
+        await self.links.move_source_record(STEWARDS[0], record, target, "BORROWED_CARD", str(self._new_id()), b"")
 
     async def seen(self) -> Seen:
         """What the store holds."""
