@@ -273,6 +273,54 @@ wristband_alias = Table(
     Column("until", TIME, nullable=False),
 )
 
+# What entries are found by when no number is given: keyed hashes, never the name and birth date they are made of. Provisional and protected
+# entries, and those without a name, have none.
+block_key = Table(
+    "block_key",
+    METADATA,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("person_id", UUID, primary_key=True),
+)
+
+# What is compared of an entry, ready made, sealed with the entry's key. `keys` are its rows in `block_key`, so that they can be taken away
+# whatever made them; `normaliser` and `blind_version` say what did.
+person_feature = Table(
+    "person_feature",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("normaliser", String(32), nullable=False),
+    Column("blind_version", SmallInteger, nullable=False),
+    Column("keys", ARRAY(BigInteger), nullable=False),
+    Column("packed_sealed", LargeBinary, nullable=False),
+)
+
+# Loads of an existing population, few; parts are loaded in order, so their number is all that has to be kept.
+population_load = Table(
+    "population_load",
+    METADATA,
+    Column("source", String(40), primary_key=True),
+    Column("parts", BigInteger, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("conflicts", BigInteger, nullable=False),
+    # Keyed hash of the part loaded last, which tells whether it comes again as it was.
+    Column("last_part", LargeBinary, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+)
+
+# Rows that could not be used: where and why, never what.
+population_load_error = Table(
+    "population_load_error",
+    METADATA,
+    Column("source", String(40), primary_key=True),
+    Column("row", BigInteger, primary_key=True, autoincrement=False),
+    Column("field", String(64), primary_key=True),
+    Column("reason", String(64), primary_key=True),
+)
+
 organization = Table(
     "organization",
     METADATA,
