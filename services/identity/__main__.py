@@ -43,7 +43,11 @@ from services.identity.service import (
     FilingService,
     HistoryService,
     IdentificationService,
+    InFlight,
     LinkService,
+    Matcher,
+    MatchingService,
+    MatchRate,
     NewbornService,
     OrganizationService,
     PersonService,
@@ -64,7 +68,9 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     database = await life.enter(Database(settings.database))
     store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
 
-    persons = PersonService(store, system_clock, uuid7)
+    matcher, in_flight = Matcher(system_clock), InFlight(settings.queries_in_flight)
+    matching = MatchingService(store, matcher, in_flight, MatchRate(system_clock, settings.matches_a_minute))
+    persons = PersonService(store, system_clock, uuid7, matcher, in_flight)
     provisional = ProvisionalService(store, system_clock, uuid7)
     newborns = NewbornService(store, system_clock, uuid7)
     updates = UpdateService(store, system_clock, uuid7)
@@ -90,7 +96,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     store.on_told(feed.wake)
     server.add(
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-        rpc.PersonServicer(persons, provisional, newborns, updates, identification, feed, instruments),
+        rpc.PersonServicer(persons, provisional, newborns, updates, identification, feed, matching, instruments),
         person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
     )
     server.add(

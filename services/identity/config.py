@@ -23,7 +23,8 @@ class FeedSettings:
 @dataclass(frozen=True)
 class Settings:
     """`keyring` is the file that holds the key-encryption and blind-index keys; `consent_address` is `host:port` of the consent role, which is
-    asked only who read what.
+    asked only who read what. A process works on `queries_in_flight` resolve queries at once, and lets a facility make `matches_a_minute` queries
+    of MatchPersons.
     """
 
     server: ServerSettings
@@ -32,3 +33,5 @@ class Settings:
     keyring: Path
     consent_address: str
     feed: FeedSettings = FeedSettings()
+    queries_in_flight: int = 200
+    matches_a_minute: int = 120

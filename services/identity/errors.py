@@ -4,6 +4,8 @@ person's data.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.chassis.errors import DomainError, Kind
 
 
@@ -152,3 +154,40 @@ class CursorInvalid(DomainError):
 
     kind = Kind.INVALID
     reason = "CURSOR_INVALID"
+
+
+class ResolutionOverloaded(DomainError):
+    """More queries are being worked on than the process can answer in time."""
+
+    kind = Kind.EXHAUSTED
+    reason = "RESOLUTION_OVERLOADED"
+
+    def __init__(self) -> None:
+        super().__init__("too many queries at once", retry_after=timedelta(seconds=1))
+
+
+class MatchesExhausted(DomainError):
+    """The facility has looked for more people in this minute than a desk has."""
+
+    kind = Kind.EXHAUSTED
+    reason = "RESOLUTION_OVERLOADED"
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("the facility's searches of this minute are used up", retry_after=wait)
+
+
+class PopulationLoadNotFound(DomainError):
+    """No load of that name."""
+
+    kind = Kind.NOT_FOUND
+    reason = "POPULATION_LOAD_NOT_FOUND"
+
+
+class PopulationPartOutOfOrder(DomainError):
+    """Another part is to come next, or the part came before with other entries."""
+
+    kind = Kind.PRECONDITION
+    reason = "POPULATION_PART_OUT_OF_ORDER"
+
+    def __init__(self, next_part: int) -> None:
+        super().__init__("parts come in order", metadata={"next_part": str(next_part)})

@@ -307,21 +307,30 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Query:
-    """Asks who a person is."""
+    """Asks who a person is. In an `emergency` nothing is matched by itself; `estimated_age` is in years, where no birth date is known."""
 
     identifiers: tuple[Identifier, ...]
     demographics: Demographics
+    emergency: bool = False
+    estimated_age: int | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """Answer to one query; `person` is set on MATCH only."""
+    """Answer to one query; `person` is set on MATCH only, and answers for `entry`, the one that was found, and for the `superseded`. `score` is
+    log2 of the odds of the best candidate where demographics were searched, `incomplete` when part of that search was left out for its size.
+    """
 
     outcome: Outcome
     person: UUID | None = None
     evidence: tuple[FieldEvidence, ...] = ()
     ask_next: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    entry: UUID | None = None
+    superseded: tuple[UUID, ...] = ()
+    score: float | None = None
+    incomplete: bool = False
+    model_version: str = ""
 
 
 class FilingOutcome(Enum):

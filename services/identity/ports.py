@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from services.identity.candidates import Candidates
 from services.identity.desk import DeskTransaction
 from services.identity.links import ChangeKind, FeedPage, FeedPlace, NewReviewTask, PersonChange
+from services.identity.matching.blocks import BlockKey
 from services.identity.model import (
     CareLevel,
     Filing,
@@ -47,6 +49,14 @@ class Transaction(DeskTransaction, Protocol):
 
     async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
         """Persons that hold, or held, any of the keys; two statements at most, whatever the number of keys."""
+
+    async def candidates(self, keys: Collection[BlockKey]) -> Candidates:
+        """Entries under any of the keys, each with those it was found by: one statement. Protected, provisional and erased ones are not among
+        them, and neither is one for which such a one answers.
+        """
+
+    async def population(self) -> int:
+        """How many entries can be found by demographics, roughly when they are many."""
 
     async def person(self, id: UUID) -> Person | None:
         """A person with all identifiers."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.identity.crosscheck import CrossCheck, cross_check
@@ -76,39 +76,52 @@ class HolderIndex:
         return [self._holders[person] for person in sorted(found)]
 
 
-def resolve(asked: Asked, holders: Iterable[Holder]) -> Resolution:
-    """Decides one query. `holders` are all persons that hold at least one of its keys."""
-    found = [holder for holder in holders if holder.matched & asked.keys]
-    exclusive = [holder for holder in found if holder.exclusive(asked.keys)]
+def resolve(asked: Asked, holders: Iterable[Holder], answering: Mapping[UUID, UUID] | None = None) -> Resolution:
+    """Decides one query by its numbers. `holders` are all entries that hold at least one of its keys; entries for which the same one answers
+    (`answering`, by entry; itself where it is not there) are one person.
+    """
+    people: dict[UUID, list[Holder]] = {}
+    for holder in holders:
+        if holder.matched & asked.keys:
+            people.setdefault((answering or {}).get(holder.person, holder.person), []).append(holder)
+    exclusive = [id for id, entries in people.items() if any(one.exclusive(asked.keys) for one in entries)]
     if len(exclusive) > 1:
-        return Resolution(Outcome.REVIEW, warnings=asked.warnings, evidence=_identifier_evidence(asked, None))
+        return Resolution(Outcome.REVIEW, warnings=asked.warnings, evidence=identifier_evidence(asked, None))
     # A number that several may hold names nobody by itself: of its holders only those who agree count.
-    candidates = (
-        exclusive or [one for one in found if cross_check(asked.demographics, one.demographics).agrees] or found
-    )
+    candidates = exclusive or [id for id, entries in people.items() if _agreeing(asked, entries)] or list(people)
     if not candidates:
         missing = () if asked.keys else ("identifiers",)
         return Resolution(Outcome.NONE, warnings=asked.warnings, ask_next=missing)
     if len(candidates) > 1:
         return Resolution(Outcome.REVIEW, warnings=asked.warnings, ask_next=("identifiers",))
-    holder = candidates[0]
+    entries = people[candidates[0]]
+    holder = _agreeing(asked, entries) or entries[0]
     checked = cross_check(asked.demographics, holder.demographics)
-    evidence = _identifier_evidence(asked, holder) + checked.evidence
-    if holder.protected:
-        return _protected(asked, holder, checked)
-    if checked.agrees and not conflicts(asked, holder):
-        return Resolution(Outcome.MATCH, holder.person, evidence, (), asked.warnings)
+    held = replace(
+        holder,
+        matched=frozenset().union(*(one.matched for one in entries)),
+        held=frozenset().union(*(one.held for one in entries)),
+    )
+    if any(one.protected for one in entries):
+        return _protected(asked, candidates[0], held, checked)
+    evidence = identifier_evidence(asked, held) + checked.evidence
+    if checked.agrees and not conflicts(asked, held):
+        return Resolution(Outcome.MATCH, candidates[0], evidence, (), asked.warnings, holder.person)
     return Resolution(Outcome.REVIEW, None, evidence, checked.ask_next, asked.warnings)
 
 
-def _protected(asked: Asked, holder: Holder, checked: CrossCheck) -> Resolution:
+def _agreeing(asked: Asked, entries: Iterable[Holder]) -> Holder | None:
+    return next((one for one in entries if cross_check(asked.demographics, one.demographics).agrees), None)
+
+
+def _protected(asked: Asked, person: UUID, holder: Holder, checked: CrossCheck) -> Resolution:
     """The answer about a protected person: who sends number, name and birth date that are hers gets her, and nobody learns more, nor which of
     them was wrong.
     """
-    evidence = _identifier_evidence(asked, holder)
+    evidence = identifier_evidence(asked, holder)
     if checked.agrees and not conflicts(asked, holder):
         decisive = tuple(one for one in checked.evidence if one.field in _DECISIVE)
-        return Resolution(Outcome.MATCH, holder.person, evidence + decisive, (), asked.warnings)
+        return Resolution(Outcome.MATCH, person, evidence + decisive, (), asked.warnings, holder.person)
     return Resolution(Outcome.REVIEW, None, evidence, (), asked.warnings)
 
 
@@ -134,7 +147,30 @@ def conflicts(asked: Asked, holder: Holder) -> bool:
     return by == {IdentifierType.PASSPORT} and len(nations) > 1
 
 
-def _identifier_evidence(asked: Asked, holder: Holder | None) -> tuple[FieldEvidence, ...]:
+def contradicted(asked: Asked, held: Iterable[IdentifierKey]) -> bool:
+    """True when the query has a number of which a person has one at a time, and the person (`held`) has another one that no slip of the hand
+    explains: one digit wrong, or two neighbours exchanged.
+    """
+    mine = frozenset(held)
+    for key in asked.keys:
+        others = [one.value for one in mine if one.kind == key.kind]
+        if key.type in SINGLE and others and not any(_near(key.value, other) for other in others):
+            return True
+    return False
+
+
+def _near(left: str, right: str) -> bool:
+    if len(left) != len(right):
+        return False
+    wrong = [at for at, (one, other) in enumerate(zip(left, right, strict=True)) if one != other]
+    if len(wrong) <= 1:
+        return True
+    first, *rest = wrong
+    return rest == [first + 1] and left[first : first + 2] == right[first : first + 2][::-1]
+
+
+def identifier_evidence(asked: Asked, holder: Holder | None) -> tuple[FieldEvidence, ...]:
+    """How each number of the query compares with those of the one found."""
     return tuple(
         FieldEvidence(f"identifiers[{at}]", _identifier_agreement(one.key, holder))
         for at, one in enumerate(asked.identifiers)

@@ -282,15 +282,15 @@ block_key = Table(
     Column("person_id", UUID, primary_key=True),
 )
 
-# What is compared of an entry, ready made, sealed with the entry's key. `keys` are its rows in `block_key`, so that they can be taken away
-# whatever made them; `normaliser` and `blind_version` say what did.
+# What is compared of an entry, ready made, sealed with the entry's key. `block_keys` are its keys in `block_key`, 8 bytes each, so that they can be
+# taken away whatever made them; `normaliser` and `blind_version` say what did.
 person_feature = Table(
     "person_feature",
     METADATA,
     Column("person_id", UUID, primary_key=True),
     Column("normaliser", String(32), nullable=False),
     Column("blind_version", SmallInteger, nullable=False),
-    Column("keys", ARRAY(BigInteger), nullable=False),
+    Column("block_keys", LargeBinary, nullable=False),
     Column("packed_sealed", LargeBinary, nullable=False),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from opentelemetry.metrics import Counter, Meter
 
 METRIC_RESOLUTIONS = "lienthong.identity.resolutions"
+METRIC_MATCHES = "lienthong.identity.matches"
 METRIC_FILINGS = "lienthong.identity.filings"
 METRIC_LINKS = "lienthong.identity.links"
 METRIC_REVIEWS = "lienthong.identity.reviews"
@@ -21,6 +22,7 @@ class Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self.resolutions: Counter = meter.create_counter(METRIC_RESOLUTIONS, "{query}", "Queries resolved, by outcome")
+        self.matches: Counter = meter.create_counter(METRIC_MATCHES, "{query}", "Searches for people, by facility")
         self.filings: Counter = meter.create_counter(METRIC_FILINGS, "{record}", "Source records filed, by outcome")
         self.registrations: Counter = meter.create_counter(
             METRIC_REGISTRATIONS, "{person}", "Persons registered, by outcome"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,7 +15,9 @@ from uuid import UUID
 
 from services.chassis.errors import RequestIdReused
 from services.chassis.identifiers import uuid7
+from services.identity.candidates import MOST_PER_KEY, Candidate, Candidates, indexed
 from services.identity.links import ChangeKind, FiledRecord, PersonChange
+from services.identity.matching.blocks import BlockKey, stored_keys
 from services.identity.model import (
     LOCAL,
     CareLevel,
@@ -83,6 +86,20 @@ class _MemoryTransaction(MemoryDesk):
                     )
                 )
         return found
+
+    async def candidates(self, keys: Collection[BlockKey]) -> Candidates:
+        found = []
+        for person in self._state.persons.values():
+            compared = indexed(person)
+            by = frozenset(keys) & frozenset(stored_keys(compared)) if compared else frozenset()
+            root = self._state.redirects.get(person.id, person.id)
+            if compared and by and (root == person.id or indexed(self._state.persons[root])):
+                found.append(Candidate(person.id, root, compared, by))
+        numbers = Counter(key for one in found for key in one.keys)
+        return Candidates(tuple(found), frozenset(key for key, number in numbers.items() if number > MOST_PER_KEY))
+
+    async def population(self) -> int:
+        return sum(indexed(person) is not None for person in self._state.persons.values())
 
     async def person(self, id: UUID) -> Person | None:
         return self._state.persons.get(id)

@@ -202,6 +202,10 @@ class PersonKeys:
             keys.update(opened)
         return keys
 
+    async def opened(self, rows: Sequence[tuple[UUID, int, int, bytes]]) -> KeysOf:
+        """The keys of rows that a statement joined itself: person, version, root version and wrapped key, none of them destroyed."""
+        return KeysOf(await self._open([_Row(*row) for row in rows]))
+
     async def find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
         """The living keys of all these persons, for sealing; one statement. MUST run in the transaction that stores what they seal, or in
         one that is committed before.

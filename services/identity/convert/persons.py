@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from lienthong.identity.v1 import (
@@ -21,8 +22,14 @@ from services.identity.convert.scalars import (
     numbers,
     stamp,
 )
+from services.identity.service.candidates import Answer
 
 MAX_QUERIES = 100
+MAX_MATCH_QUERIES = 20
+MAX_CANDIDATES = 10
+MOST_YEARS = 130
+_DEFAULT_CANDIDATES = 5
+_CONTEXTS = frozenset(person_service_pb2.QueryContext.values())
 STATE = numbers(model.PersonState, person_pb2.PersonState, "PERSON_STATE")
 KIND = numbers(model.ProvisionalKind, person_pb2.ProvisionalKind, "PROVISIONAL_KIND")
 SOURCE = {one: person_pb2.GoldenSource.Value(f"GOLDEN_SOURCE_{one.name}") for one in golden.GoldenSource}
@@ -32,9 +39,16 @@ AGREEMENT = numbers(model.Agreement, person_service_pb2.FieldAgreement, "FIELD_A
 
 def query_in(message: person_service_pb2.PersonQuery, field: str) -> model.Query:
     """One resolve query."""
+    age = message.estimated_age if message.HasField("estimated_age") else None
+    if age is not None and not 0 <= age <= MOST_YEARS:
+        raise model.invalid(f"{field}.estimated_age", f"0 to {MOST_YEARS}", "AGE_OUT_OF_RANGE")
+    if message.context not in _CONTEXTS:
+        raise model.invalid(f"{field}.context", "a known value", "VALUE_UNKNOWN")
     return model.Query(
         identifiers_in(message.identifiers, f"{field}.identifiers"),
         demographics_in(message.demographics, f"{field}.demographics"),
+        message.context == person_service_pb2.QUERY_CONTEXT_EMERGENCY,
+        age,
     )
 
 
@@ -97,10 +111,44 @@ def resolution_message(resolution: model.Resolution) -> person_service_pb2.Perso
     return person_service_pb2.PersonResolution(
         outcome=_OUTCOME[resolution.outcome],
         person=f"persons/{resolution.person}" if resolution.person else "",
-        evidence=[
-            person_service_pb2.FieldEvidence(field=one.field, agreement=AGREEMENT[one.agreement])
-            for one in resolution.evidence
-        ],
+        evidence=_evidence(resolution.evidence),
         ask_next=resolution.ask_next,
         warnings=resolution.warnings,
+        score=resolution.score,
+        incomplete=resolution.incomplete,
+        superseded=[f"persons/{id}" for id in resolution.superseded],
+        model_version=resolution.model_version,
     )
+
+
+def max_candidates_in(number: int) -> int:
+    """How many candidates are wanted; InvalidArgument when out of range."""
+    if not 0 <= number <= MAX_CANDIDATES:
+        raise model.invalid("max_candidates", f"0 to {MAX_CANDIDATES}", "COUNT")
+    return number or _DEFAULT_CANDIDATES
+
+
+def answer_message(answer: Answer) -> person_service_pb2.MatchedQuery:
+    """The candidates for one query in proto."""
+    return person_service_pb2.MatchedQuery(
+        candidates=[
+            person_service_pb2.MatchCandidate(
+                person=f"persons/{one.person}",
+                grade=_OUTCOME[one.grade],
+                score=one.score,
+                evidence=_evidence(one.evidence),
+            )
+            for one in answer.candidates
+        ],
+        ask_next=answer.ask_next,
+        warnings=answer.warnings,
+        incomplete=answer.incomplete,
+        model_version=answer.model_version,
+    )
+
+
+def _evidence(fields: Iterable[model.FieldEvidence]) -> list[person_service_pb2.FieldEvidence]:
+    return [
+        person_service_pb2.FieldEvidence(field=one.field, agreement=AGREEMENT[one.agreement], bits=one.bits)
+        for one in fields
+    ]

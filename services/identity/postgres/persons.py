@@ -32,7 +32,7 @@ from services.identity.model import (
 from services.identity.ports import IdentifierTaken
 from services.identity.postgres import provisional_rows
 from services.identity.postgres.arrays import unnested
-from services.identity.postgres.links import LinkTables
+from services.identity.postgres.features import FeatureTables
 from services.identity.postgres.vault import Vault
 from services.identity.schema import identifier_lookup, person, person_event, person_identifier, source_record
 
@@ -50,7 +50,7 @@ def death_sealed(vault: Vault, key: PersonKey, day: date | None) -> bytes | None
     return None if day is None else vault.seal_time(key, DEATH, datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
-class PersonTables(LinkTables):
+class PersonTables(FeatureTables):
     """The part of a transaction that deals with persons."""
 
     _connection: AsyncConnection
@@ -166,6 +166,7 @@ class PersonTables(LinkTables):
             ],
         )
         await provisional_rows.add(self._connection, self._vault, keys, persons)
+        await self.add_features(persons, keys)
         await self._add_events(events)
         await self.tell(ChangeKind.CREATED, events)
 

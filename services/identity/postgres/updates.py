@@ -59,6 +59,7 @@ class UpdateTables(ProvisionalTables):
                     waiting=changed.state is PersonState.PROVISIONAL, notice_due_at=changed.provisional.notice_due_at
                 )
             )
+        await self.renew_features([changed], {changed.id: key})
         await self._add_events(events)
         await self.tell(kind, events[:1])
         return True

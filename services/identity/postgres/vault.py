@@ -10,7 +10,17 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from services.chassis.keyring import Keyring, PersonKey, Wrapping, open_sealed, seal, sealed_from_bytes
+from services.chassis.keyring import (
+    Keyring,
+    PersonKey,
+    SealBroken,
+    WrappedKey,
+    Wrapping,
+    open_sealed,
+    seal,
+    sealed_from_bytes,
+)
+from services.identity.matching.blocks import BlockKey
 from services.identity.model import (
     Area,
     BirthDate,
@@ -25,6 +35,8 @@ from services.identity.model import (
 
 T = TypeVar("T")
 _FORMAT = 1
+_VERSION_BYTES = 2
+_FEATURES = b"identity|person_feature.packed"
 
 
 class Vault:
@@ -56,6 +68,23 @@ class Vault:
     def blind_digests(self, digest: bytes) -> list[bytes]:
         """A request's digest, keyed, as requests hold guessable data; under each version."""
         return [self._keyring.blind("REQUEST", digest.hex(), version) for version in self.blind_versions]
+
+    def block(self, key: BlockKey, version: int | None = None) -> int:
+        """The 64 bits a block key is found by, under a key derived for its kind."""
+        return int.from_bytes(self._keyring.blind(f"BLOCK_{key.kind}", key.value, version)[:8], "big", signed=True)
+
+    def seal_features(self, person: PersonKey, packed: bytes) -> bytes:
+        """Features of an entry, sealed: version of the person's key (u16), then as a wrapped key is, without a data key of their own. A search opens
+        hundreds of them, and a second layer would cost it twice; they are written some ten times in a life, so random nonces do.
+        """
+        wrapped = person.wrap(packed, _FEATURES)
+        return wrapped.version.to_bytes(2, "big") + wrapped.data
+
+    def open_features(self, person: PersonKey, sealed: bytes) -> bytes:
+        """Features of an entry, opened. Raises SealBroken."""
+        if len(sealed) < _VERSION_BYTES:
+            raise SealBroken("too short")
+        return person.unwrap(WrappedKey(int.from_bytes(sealed[:2], "big"), sealed[2:]), _FEATURES)
 
     def draw(self, purpose: str, subject: str, version: int) -> float:
         """A number from 0 to below 1 that belongs to a subject, and that nobody without the key foretells."""

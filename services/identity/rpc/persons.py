@@ -9,10 +9,12 @@ from services.chassis.server import RpcContext
 from services.identity.convert import persons, scalars
 from services.identity.rpc.answers import count_outcomes, digest
 from services.identity.rpc.feed import FeedMethods
+from services.identity.rpc.matching import MatchMethods
 from services.identity.rpc.provisional import ProvisionalMethods
 from services.identity.service import (
     FeedService,
     IdentificationService,
+    MatchingService,
     NewbornService,
     PersonService,
     ProvisionalService,
@@ -21,7 +23,7 @@ from services.identity.service import (
 from services.identity.telemetry import Instruments
 
 
-class PersonServicer(FeedMethods, ProvisionalMethods):
+class PersonServicer(FeedMethods, MatchMethods, ProvisionalMethods):
     """`lienthong.identity.v1.PersonService`."""
 
     def __init__(
@@ -32,16 +34,18 @@ class PersonServicer(FeedMethods, ProvisionalMethods):
         updates: UpdateService,
         identification: IdentificationService,
         feed: FeedService,
+        matching: MatchingService,
         instruments: Instruments,
     ) -> None:
         super().__init__(provisional, newborns, updates, identification, instruments)
         self._service = service
         self._feed = feed
+        self._matching = matching
 
     async def ResolvePersons(
         self, request: person_service_pb2.ResolvePersonsRequest, context: RpcContext
     ) -> person_service_pb2.ResolvePersonsResponse:
-        """Finds persons by identifiers, cross-checked."""
+        """Finds persons by identifiers, cross-checked, or by demographics."""
         scalars.count(request.queries, persons.MAX_QUERIES, "queries")
         queries = [persons.query_in(query, f"queries[{at}]") for at, query in enumerate(request.queries)]
         found = await self._service.resolve(current_call().principal, queries)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from services.identity.service.candidates import MatchingService
 from services.identity.service.feed import FeedService
 from services.identity.service.filing import FilingService
 from services.identity.service.histories import AccessLedger, HistoryService, Reading
 from services.identity.service.identification import Identification, IdentificationService, Identified
 from services.identity.service.links import LinkService, Wish
+from services.identity.service.matching import InFlight, Matcher, MatchRate
 from services.identity.service.newborns import Birth, NewbornService
 from services.identity.service.organizations import OrganizationService
 from services.identity.service.persons import PersonService
@@ -26,8 +28,12 @@ __all__ = [
     "Identification",
     "IdentificationService",
     "Identified",
+    "InFlight",
     "Line",
     "LinkService",
+    "MatchRate",
+    "Matcher",
+    "MatchingService",
     "NewbornService",
     "OrganizationService",
     "PersonService",

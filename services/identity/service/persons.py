@@ -28,9 +28,11 @@ from services.identity.model import (
 )
 from services.identity.normalise.names import name as normal_name
 from services.identity.ports import NewId, Store, Transaction
-from services.identity.resolution import Asked, HolderIndex, ask, contested, resolve
+from services.identity.resolution import Asked, ask, contested
 from services.identity.service.actors import AT_FACILITY, actor, require_active
 from services.identity.service.entries import Entries, write
+from services.identity.service.matching import InFlight, Matcher
+from services.identity.service.resolving import Resolver, holders_of
 from services.identity.service.trees import answering
 from services.identity.service.views import masked, without_demographics
 
@@ -38,24 +40,32 @@ from services.identity.service.views import masked, without_demographics
 class PersonService:
     """Use cases around persons."""
 
-    def __init__(self, store: Store, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        new_id: NewId,
+        matcher: Matcher | None = None,
+        in_flight: InFlight | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
+        self._resolver = Resolver(matcher or Matcher(clock))
+        self._in_flight = in_flight or InFlight()
 
     async def resolve(self, principal: Principal, queries: Sequence[Query]) -> Sequence[Resolution]:
-        """Answers each query, in order; all of them cost two statements together, and one for the calling facility.
-        Creates nothing.
+        """Answers each query, in order, with a number of statements that does not grow with the queries. Creates nothing. Raises
+        ResolutionOverloaded when the process works on too many.
         """
         asked = [ask(query.identifiers, query.demographics) for query in queries]
-        keys = frozenset(key for one in asked for key in one.keys)
 
         async def work(transaction: Transaction) -> Sequence[Resolution]:
             await require_active(transaction, principal)
-            index = HolderIndex(await transaction.holders(keys) if keys else ())
-            return [resolve(one, index.holding(one.keys)) for one in asked]
+            return await self._resolver.resolve(transaction, queries, asked)
 
-        return await self._store.read(work)
+        with self._in_flight.of(len(queries)):
+            return await self._store.read(work)
 
     async def register(
         self,
@@ -93,15 +103,15 @@ class PersonService:
         self, transaction: Transaction, principal: Principal, asked: Asked, assurance: Assurance
     ) -> tuple[UUID, bool]:
         entries = Entries(self._clock, self._new_id, principal)
-        holders = await transaction.holders(asked.keys)
-        found = resolve(asked, holders)
+        known = await holders_of(transaction, [asked])
+        holders, found = known.of(asked), known.resolve(asked)
         if found.outcome is Outcome.MATCH and found.person is not None:
-            holder = next(one for one in holders if one.person == found.person)
+            holder = next(one for one in holders if one.person == found.entry)
             new = entries.identifiers(asked.identifiers, assurance, holder.matched)
             if new:
                 added = {holder.person: new}
                 await transaction.add_identifiers(added, entries.added(added))
-            return holder.person, False
+            return found.person, False
         if contested(asked, holders):
             raise IdentifierConflict("an identifier names a person whose data disagree")
         person = entries.active(_with_nationality(asked), entries.identifiers(asked.identifiers, assurance))

@@ -64,6 +64,11 @@ class Operations:
 
 @pytest.fixture
 async def operations() -> Operations:
+    return await fresh_operations()
+
+
+async def fresh_operations() -> Operations:
+    """All operations over an empty store with two facilities."""
     store, clock, numbers = MemoryStore(), FrozenClock(NOW), count(1)
 
     def new_id() -> UUID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import UUID
 
 from services.chassis.migrations import grant
 
@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("person_id", UUID, primary_key=True),
         sa.Column("normaliser", sa.String(32), nullable=False),
         sa.Column("blind_version", sa.SmallInteger, nullable=False),
-        sa.Column("keys", ARRAY(sa.BigInteger), nullable=False),
+        sa.Column("block_keys", sa.LargeBinary, nullable=False),
         sa.Column("packed_sealed", sa.LargeBinary, nullable=False),
     )
     counts = ("parts", "entries", "created", "known", "rejected", "conflicts")
