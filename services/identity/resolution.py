@@ -24,6 +24,9 @@ from services.identity.normalise.identifiers import NormalIdentifier, normalise
 _DECISIVE = frozenset({"demographics.human_name", "demographics.birth_date"})
 
 
+_TELLING = SINGLE | {IdentifierType.PASSPORT}
+
+
 @dataclass(frozen=True)
 class Asked:
     """A query in canonical form; `identifiers` stand in the order of the query, unusable ones included."""
@@ -149,12 +152,12 @@ def conflicts(asked: Asked, holder: Holder) -> bool:
 
 def contradicted(asked: Asked, held: Iterable[IdentifierKey]) -> bool:
     """True when the query has a number of which a person has one at a time, and the person (`held`) has another one that no slip of the hand
-    explains: one digit wrong, or two neighbours exchanged.
+    explains: one digit wrong, or two neighbours exchanged. A passport counts too: a new one is the same person's only beside the old one.
     """
     mine = frozenset(held)
     for key in asked.keys:
         others = [one.value for one in mine if one.kind == key.kind]
-        if key.type in SINGLE and others and not any(_near(key.value, other) for other in others):
+        if key.type in _TELLING and key not in mine and others and not any(_near(key.value, other) for other in others):
             return True
     return False
 

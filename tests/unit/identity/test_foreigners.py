@@ -73,8 +73,9 @@ async def test_another_nationality_is_for_a_steward(operations: Operations) -> N
         await register(operations, NEW, OLD, demographics=replace(KIM, nationality="USA"), request_id="r2")
     found = await resolve(operations, replace(KIM, nationality="USA"), OLD)
     assert found.outcome is Outcome.REVIEW
-    # The same number of another country is another passport.
-    assert (await resolve(operations, KIM, replace(OLD, assigner="JPN"))).outcome is Outcome.NONE
+    # The same number of another country is another passport, and a new passport alone does not make one person of two.
+    found = await resolve(operations, KIM, replace(OLD, assigner="JPN"))
+    assert (found.outcome, found.person) == (Outcome.REVIEW, None)
 
 
 async def test_a_protected_person_is_found_by_what_is_hers_and_shows_nothing_else(operations: Operations) -> None:
