@@ -180,7 +180,7 @@ async def _own_data(consent: Running, citizen: str, person: str) -> decision_pb2
             purpose=access_context_pb2.PURPOSE_OF_USE_PATIENT_REQUEST,
             legal_basis=access_context_pb2.LEGAL_BASIS_OWN_DATA,
         ),
-        kinds=KINDS,  # type: ignore[arg-type] # enum numbers
+        kinds=KINDS,
         method="lienthong.records.v1.DocumentService/GetHealthBook",
     )
     async with consent.as_role("records", consent.identities.metadata(token)) as channel:
@@ -206,7 +206,7 @@ async def test_one_batch_about_two_names_of_one_person_is_one_chain(
             context=access_context_pb2.AccessContext(
                 purpose=access_context_pb2.PURPOSE_OF_USE_TREATMENT, legal_basis=access_context_pb2.LEGAL_BASIS_CONSENT
             ),
-            kinds=KINDS,  # type: ignore[arg-type] # enum numbers
+            kinds=KINDS,
             method="lienthong.records.v1.DocumentService/GetHealthBook",
         )
         for person in (known, other, known)

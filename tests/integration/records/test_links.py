@@ -13,7 +13,7 @@ from lienthong.records.v1 import document_service_pb2, document_service_pb2_grpc
 from lienthong.type.v1 import access_context_pb2
 from sqlalchemy.engine import make_url
 
-from services.chassis.feed import FollowSettings
+from services.chassis.feed import FollowSettings, Redirect
 from services.records.config import Settings
 from tests.fakes.person_feed import ScriptedFeed
 from tests.fakes.records_samples import FACILITY, episode, unidentified
@@ -195,7 +195,7 @@ async def test_pages_run_over_all_entries_in_one_order(records: Records, feed: S
     assert ends == sorted(ends, reverse=True)
 
 
-def _linked(name: str, root: str) -> object:
+def _linked(name: str, root: str) -> Redirect:
     feed = ScriptedFeed()
     feed.linked(person(name), person(root))
     return feed.said[0][0]
