@@ -76,7 +76,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     updates = UpdateService(store, system_clock, uuid7)
     links = LinkService(store, system_clock, uuid7)
     identification = IdentificationService(store, system_clock, uuid7, links)
-    filing = FilingService(store, system_clock, uuid7)
+    filing = FilingService(store, system_clock, uuid7, links, matcher)
     organizations = OrganizationService(store, system_clock)
     practitioners = PractitionerService(store, system_clock, uuid7)
 

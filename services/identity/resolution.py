@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -66,6 +66,9 @@ class HolderIndex:
 
     def __getitem__(self, person: UUID) -> Holder:
         return self._holders[person]
+
+    def __iter__(self) -> Iterator[Holder]:
+        return iter(self._holders.values())
 
     def put(self, holder: Holder) -> None:
         """Adds a holder, or replaces it by one that holds more."""

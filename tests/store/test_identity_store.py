@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -246,3 +247,26 @@ async def test_a_task_for_the_same_entry_and_reason_is_joined(store: Store) -> N
         assert await transaction.add_review_tasks({second: other}, NOW) == {second: second}
 
     await store.write(work)
+
+
+async def _raise(tasks: dict[UUID, NewReviewTask], transaction: Transaction) -> Mapping[UUID, UUID]:
+    return await transaction.add_review_tasks(tasks, NOW)
+
+
+async def test_tasks_of_a_batch_are_raised_at_once_however_often(store: Store) -> None:
+    subjects, ids = [uuid7() for _ in range(3)], [uuid7() for _ in range(60)]
+
+    def task(at: int) -> NewReviewTask:
+        candidates = (ReviewCandidate(uuid7(), float(at)),)
+        return NewReviewTask(subjects[at % 3], ReviewReason.SCORE_BAND, candidates, "01001", documents=2)
+
+    # Often enough that the driver prepares the statement.
+    became: dict[UUID, UUID] = {}
+    for start in range(0, 60, 5):
+        tasks = {ids[at]: task(at) for at in range(start, start + 5)}
+        became |= await store.write(partial(_raise, tasks))
+    assert set(became) == set(ids)
+    assert len(set(became.values())) == 3
+    listed = await store.read(lambda transaction: transaction.review_tasks(None, None, None, 10))
+    assert [one.documents_waiting for one in listed] == [40, 40, 40]
+    assert {one.score for one in listed[0].candidates} <= {float(at) for at in range(45, 60)}

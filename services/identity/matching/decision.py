@@ -74,8 +74,12 @@ def _matches(query: NormalPerson, score: Score, second: float | None, model: Mat
 
 def weighed(score: Score) -> float:
     """The score that is held against `match_bits`: less where no third fact stands beside name and birth date."""
-    third = any(score.level(fact) == "SAME" for fact in _THIRD_FACTS)
-    return score.total - (0.0 if third else ALONE_BITS)
+    return score.total - (0.0 if third_fact(score) else ALONE_BITS)
+
+
+def third_fact(score: Score) -> bool:
+    """True when phone, ward or mother agree beside name and birth date."""
+    return any(score.level(fact) == "SAME" for fact in _THIRD_FACTS)
 
 
 def _like_twins(score: Score) -> bool:

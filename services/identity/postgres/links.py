@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, func, insert, literal, select, update
+from sqlalchemy import DateTime, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -99,22 +99,34 @@ class LinkTables:
         documents. Returns the id that each became.
         """
         became: dict[UUID, UUID] = {}
-        # In one order, so that two batches cannot lock each other out.
-        for id, task in sorted(tasks.items(), key=lambda item: (item[1].person, item[1].reason.value)):
-            made = (
-                upsert(review_task)
-                .values(_row(id, task, at))
-                .on_conflict_do_update(
-                    index_elements=["person_id", "reason"],
-                    index_where=review_task.c.state.in_([ReviewState.OPEN.value, ReviewState.CLAIMED.value]),
-                    set_={
-                        "documents_waiting": review_task.c.documents_waiting + task.documents,
-                        "version": review_task.c.version + 1,
-                    },
-                )
-                .returning(review_task.c.id, review_task.c.candidates)
-            )
-            row = (await self._connection.execute(made)).one()
+        # In one order, so that two batches cannot lock each other out; tasks of one entry and reason one after the other.
+        waiting = sorted(tasks.items(), key=lambda item: (item[1].person, item[1].reason.value))
+        while waiting:
+            now: list[tuple[UUID, NewReviewTask]] = []
+            later: list[tuple[UUID, NewReviewTask]] = []
+            for at_hand, following in zip([None, *waiting], waiting, strict=False):
+                again = at_hand is not None and _place(at_hand[1]) == _place(following[1])
+                (later if again else now).append(following)
+            became |= await self._raise(now, at)
+            waiting = later
+        return became
+
+    async def _raise(self, tasks: Sequence[tuple[UUID, NewReviewTask]], at: datetime) -> Mapping[UUID, UUID]:
+        made = upsert(review_task).values([_row(id, task, at) for id, task in tasks])
+        # The predicate is spelt out: with parameters in it a prepared statement no longer finds its index.
+        made = made.on_conflict_do_update(
+            index_elements=["person_id", "reason"],
+            index_where=text("state IN ('OPEN', 'CLAIMED')"),
+            set_={
+                "documents_waiting": review_task.c.documents_waiting + made.excluded.documents_waiting,
+                "version": review_task.c.version + 1,
+            },
+        )
+        kept = made.returning(review_task.c.id, review_task.c.person_id, review_task.c.reason, review_task.c.candidates)
+        rows = {(row.person_id, row.reason): row for row in await self._connection.execute(kept)}
+        became = {}
+        for id, task in tasks:
+            row = rows[_place(task)]
             became[id] = row.id
             if row.id != id:
                 await self._join(task, row.id, row.candidates)
@@ -127,6 +139,11 @@ class LinkTables:
         if best != list(known):
             place = (review_task.c.person_id == task.person) & (review_task.c.id == id)
             await self._connection.execute(update(review_task).where(place).values(candidates=best))
+
+
+def _place(task: NewReviewTask) -> tuple[UUID, str]:
+    """Of one entry and reason one task is open at a time."""
+    return task.person, task.reason.value
 
 
 def candidate_json(candidate: ReviewCandidate) -> dict[str, Any]:

@@ -47,11 +47,12 @@ class Match:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found."""
+    """What a search found; `beside` are the scores, by person, of those who were known by other means."""
 
     decision: Decision[Match]
     incomplete: bool
     model_version: str
+    beside: Mapping[UUID, Score] = field(default_factory=dict)
 
     @property
     def outcome(self) -> Outcome:
@@ -101,6 +102,7 @@ class _Search:
     left_out: bool
     scored: dict[UUID, Scored[Match]] = field(default_factory=dict)
     seen: set[UUID] = field(default_factory=set)
+    beside: Mapping[UUID, Score] = field(default_factory=dict)
     cut: bool = False
 
 
@@ -128,6 +130,7 @@ class Matcher:
         searches = [self._search(query, population) for query in queries]
         for search, known in zip(searches, beside, strict=False):
             await self._score(known, search, population)
+            search.beside = {person: one.score for person, one in search.scored.items()}
         await self._look(transaction, {at: one.first for at, one in enumerate(searches)}, searches, population)
         unsettled = {
             at: one.second
@@ -189,7 +192,7 @@ class Matcher:
         decision = self._decide(search)
         # Where the rare keys settled it, what the common ones would have added is of no interest.
         left_out = search.left_out and (whole or decision.outcome is not Outcome.MATCH)
-        return Found(decision, left_out or search.cut, self.version)
+        return Found(decision, left_out or search.cut, self.version, search.beside)
 
     async def _population(self, transaction: Transaction) -> int:
         now = self._clock()

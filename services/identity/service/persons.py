@@ -106,10 +106,9 @@ class PersonService:
         known = await holders_of(transaction, [asked])
         holders, found = known.of(asked), known.resolve(asked)
         if found.outcome is Outcome.MATCH and found.person is not None:
-            holder = next(one for one in holders if one.person == found.entry)
-            new = entries.identifiers(asked.identifiers, assurance, holder.matched)
-            if new:
-                added = {holder.person: new}
+            new = entries.identifiers(asked.identifiers, assurance, known.matched(asked, found.person))
+            if new and found.entry is not None:
+                added = {found.entry: new}
                 await transaction.add_identifiers(added, entries.added(added))
             return found.person, False
         if contested(asked, holders):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from uuid import UUID
 
 from services.identity.candidates import Candidate
-from services.identity.model import Holder, Outcome, PersonState, Query, Resolution
+from services.identity.model import Holder, IdentifierKey, Outcome, PersonState, Query, Resolution
 from services.identity.normalise.person import normal
 from services.identity.ports import Transaction
 from services.identity.resolution import Asked, HolderIndex, contradicted, identifier_evidence, resolve
 from services.identity.service.matching import Found, Matcher
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Holders:
         """Those of one query."""
         return self.index.holding(asked.keys)
 
+    def matched(self, asked: Asked, person: UUID) -> frozenset[IdentifierKey]:
+        """The numbers of one query that any entry of a person holds."""
+        mine = (one.matched for one in self.of(asked) if self.answering.get(one.person, one.person) == person)
+        return frozenset().union(*mine) & asked.keys
+
     def candidates(self, asked: Asked) -> list[Candidate]:
         """Those of one query as candidates of a search; protected ones are never, as scores would tell what is stored of them."""
         return [
@@ -37,6 +45,12 @@ class Holders:
         """True when the one found is protected."""
         return found.entry is not None and self.index[found.entry].protected
 
+    def exclusive(self, asked: Asked) -> frozenset[UUID]:
+        """The persons who hold one of the numbers that only one person has at a time."""
+        return frozenset(
+            self.answering.get(one.person, one.person) for one in self.of(asked) if one.exclusive(asked.keys)
+        )
+
     def resolve(self, asked: Asked) -> Resolution:
         """What the numbers of one query say."""
         return resolve(asked, self.of(asked), self.answering)
@@ -44,7 +58,11 @@ class Holders:
 
 async def holders_of(transaction: Transaction, asked: Sequence[Asked]) -> Holders:
     """Who holds any of the numbers: three statements and one for who answers for them, whatever the number of queries."""
-    keys = frozenset(key for one in asked for key in one.keys)
+    return await holders_with(transaction, frozenset(key for one in asked for key in one.keys))
+
+
+async def holders_with(transaction: Transaction, keys: frozenset[IdentifierKey]) -> Holders:
+    """Who holds any of these keys, in as many statements."""
     found = await transaction.holders(keys) if keys else ()
     answering = await transaction.currents({one.person for one in found}) if found else {}
     return Holders(HolderIndex(found), answering)
@@ -66,9 +84,12 @@ class Resolver:
         if open:
             beside = [holders.candidates(asked[at]) for at in open]
             searched = await self._matcher.search(transaction, [queries[at] for at in open], beside)
-            clash = await clashing(transaction, {at: (asked[at], one) for at, one in zip(open, searched, strict=True)})
+            matched = {
+                at: (asked[at], {one.matched.person}) for at, one in zip(open, searched, strict=True) if one.matched
+            }
+            clash = await contradicting(transaction, matched)
             for at, found in zip(open, searched, strict=True):
-                answers[at] = _joined(asked[at], answers[at], found, clash=at in clash)
+                answers[at] = _joined(asked[at], answers[at], found, clash=bool(clash.get(at)))
         answers = [
             # What bystanders say, or what was in a stranger's pocket, is never used by itself.
             replace(one, outcome=Outcome.REVIEW, person=None, entry=None)
@@ -79,25 +100,26 @@ class Resolver:
         return await _with_superseded(transaction, answers)
 
 
-async def clashing(transaction: Transaction, found: Mapping[int, tuple[Asked, Found]]) -> frozenset[int]:
-    """Of searches that matched, those whose query has a number that the one matched cannot have: four statements at most."""
-    matched = {at: one.matched.person for at, (asked, one) in found.items() if one.matched and asked.keys}
-    if not matched:
-        return frozenset()
-    members = await transaction.members(set(matched.values()))
+async def contradicting(
+    transaction: Transaction, wanted: Mapping[K, tuple[Asked, Collection[UUID]]]
+) -> Mapping[K, frozenset[UUID]]:
+    """Of the persons beside each query, those who cannot have one of its numbers because they have another: three statements at most."""
+    persons = {person for asked, near in wanted.values() if asked.keys for person in near}
+    if not persons:
+        return {}
+    members = await transaction.members(persons)
     entries = await transaction.persons({id for group in members.values() for id in group})
-    wrong = set()
-    for at, person in matched.items():
-        held = [
-            number.key
-            for id in members[person]
-            if id in entries
-            for number in entries[id].identifiers
-            if number.valid_to is None
+    held = {
+        person: [
+            number.key for id in group if id in entries for number in entries[id].identifiers if number.valid_to is None
         ]
-        if contradicted(found[at][0], held):
-            wrong.add(at)
-    return frozenset(wrong)
+        for person, group in members.items()
+    }
+    return {
+        at: frozenset(one for one in near if contradicted(asked, held[one]))
+        for at, (asked, near) in wanted.items()
+        if asked.keys
+    }
 
 
 def _joined(asked: Asked, by_numbers: Resolution, found: Found, *, clash: bool) -> Resolution:

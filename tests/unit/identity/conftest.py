@@ -84,7 +84,7 @@ async def fresh_operations() -> Operations:
         UpdateService(store, clock, new_id),
         links,
         IdentificationService(store, clock, new_id, links),
-        FilingService(store, clock, new_id),
+        FilingService(store, clock, new_id, links),
         OrganizationService(store, clock),
         PractitionerService(store, clock, new_id),
     )

@@ -317,4 +317,4 @@ async def test_documents_that_come_late_under_the_wristband_are_not_held(
     # A document of somebody else, under the wristband by mistake, is held.
     for at, other in enumerate((replace(HOA, name="Lê Thị Bưởi"), replace(HOA, sex=Sex.MALE))):
         stranger = replace(said, local_mrn=f"X{at}", demographics=other)
-        assert (await file(stranger))[0] is FilingOutcome.PROVISIONAL
+        assert (await file(stranger))[0] in {FilingOutcome.PROVISIONAL, FilingOutcome.REVIEW}
