@@ -2,6 +2,7 @@
 
 python -m bench.identity                 200,000 persons, about a minute
 python -m bench.identity --persons 1000000
+python -m bench.identity service         through gRPC with mTLS and PostgreSQL
 python -m bench.identity learn           learns the model anew and writes it
 """
 
@@ -34,7 +35,7 @@ _MODELS = Path(__file__).parents[2] / "services/identity/matching/models"
 def main() -> None:
     """Runs what the arguments say."""
     parser = argparse.ArgumentParser(prog="bench.identity")
-    parser.add_argument("what", nargs="?", choices=("judge", "learn"), default="judge")
+    parser.add_argument("what", nargs="?", choices=("judge", "service", "learn"), default="judge")
     parser.add_argument("--persons", type=int, default=200_000)
     parser.add_argument("--queries", type=int, default=QUERIES)
     parser.add_argument("--seed", type=int, default=SEED)
@@ -48,12 +49,22 @@ def main() -> None:
         write(learned, _MODELS / f"{MODEL}.json")
         print(f"{learned.pairs} pairs, {learned.rounds} rounds, a match from {learned.match_bits} bits")
         return
+    if given.what == "service":
+        from bench.identity.service import judge_service
+
+        figures = judge_service(given.persons, given.queries, given.seed)
+        _write(figures, f"identity-service-{given.persons}.json")
+        print(json.dumps(figures, indent=1))
+        return
     figures = judge(given.persons, given.queries, given.seed, peer=not given.no_peer)
-    OUT.mkdir(exist_ok=True)
-    path = OUT / f"identity-{given.persons}.json"
-    path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    _write(figures, f"identity-{given.persons}.json")
     report(figures)
-    print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name)
+
+
+def _write(figures: dict[str, Any], name: str) -> None:
+    OUT.mkdir(exist_ok=True)
+    (OUT / name).write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    print(f"bench/out/{name}")
 
 
 def judge(persons: int, count: int, seed: int, *, peer: bool) -> dict[str, Any]:

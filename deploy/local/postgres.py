@@ -50,8 +50,9 @@ class PostgresServer:
     does not.
     """
 
-    def __init__(self, *, durable: bool = True) -> None:
+    def __init__(self, *, durable: bool = True, shared_buffers: str = "128MB") -> None:
         self._durable = durable
+        self._shared_buffers = shared_buffers
         self._user = _unprivileged() if os.geteuid() == 0 else None
         self._home = _folder(self._user)
         self._password = secrets.token_urlsafe(18)
@@ -96,7 +97,7 @@ class PostgresServer:
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": "200",
-            "shared_buffers": "128MB",
+            "shared_buffers": self._shared_buffers,
             "max_wal_size": "2GB",
             # Details of an error name the key's values, and statements of administrators hold literals.
             "log_error_verbosity": "terse",

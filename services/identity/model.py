@@ -247,7 +247,7 @@ class Statement:
 @dataclass(frozen=True)
 class Holder:
     """A person found by keys: which of the asked keys it holds, and of which key types it holds any number at all.
-    Of the keys found, `former` are the person's no longer.
+    Of the keys found, `former` are the person's no longer. `current` answers for it, where it is linked.
     """
 
     person: UUID
@@ -258,6 +258,7 @@ class Holder:
     held: frozenset[IdentifierType]
     former: frozenset[IdentifierKey] = frozenset()
     protected: bool = False
+    current: UUID | None = None
 
     def exclusive(self, keys: Collection[IdentifierKey]) -> bool:
         """True when one of the keys is this person's and at most one person's at a time."""

@@ -18,6 +18,7 @@ from services.identity.model import (
     Holder,
     IdentifierKey,
     Organization,
+    OrganizationState,
     Person,
     PersonEvent,
     PersonIdentifier,
@@ -144,6 +145,9 @@ class Transaction(DeskTransaction, Protocol):
 
     async def organization(self, code: str) -> Organization | None:
         """A facility."""
+
+    async def organization_state(self, code: str) -> OrganizationState | None:
+        """Whether a facility may take part; None when it is not registered."""
 
     async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
         """Those of the codes that are registered."""

@@ -83,6 +83,7 @@ class _MemoryTransaction(MemoryDesk):
                         frozenset(key.type for key in active),
                         former,
                         person.protected,
+                        self._state.redirects.get(person.id),
                     )
                 )
         return found
@@ -271,6 +272,10 @@ class _MemoryTransaction(MemoryDesk):
 
     async def organization(self, code: str) -> Organization | None:
         return self._state.organizations.get(code)
+
+    async def organization_state(self, code: str) -> OrganizationState | None:
+        found = self._state.organizations.get(code)
+        return found.state if found else None
 
     async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
         return frozenset(codes) & self._state.organizations.keys()

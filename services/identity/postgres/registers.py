@@ -10,6 +10,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.database import hot
+from services.chassis.statements import statement_span
 from services.identity.model import Area, CareLevel, Era, Organization, OrganizationState, Practitioner
 from services.identity.schema import organization, practitioner
 
@@ -23,6 +25,14 @@ class RegisterTables:
         """A facility."""
         row = (await self._connection.execute(select(organization).where(organization.c.code == code))).one_or_none()
         return None if row is None else _organization_in(row)
+
+    async def organization_state(self, code: str) -> OrganizationState | None:
+        """Whether a facility may take part; None when it is not registered. Every call of a facility asks."""
+        driver = await hot(self._connection)
+        with statement_span("SELECT", "organization"):
+            cursor = await driver.execute("SELECT state FROM organization WHERE code = %s", [code], prepare=True)
+            row = await cursor.fetchone()
+        return None if row is None else OrganizationState(row[0])
 
     async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
         """Those of the codes that are registered."""

@@ -20,8 +20,8 @@ async def require_active(transaction: Transaction, principal: Principal) -> None
     """Raises unless the facility behind the call, where there is one, is registered and not suspended."""
     if principal.kind not in AT_FACILITY:
         return
-    found = await transaction.organization(principal.facility or "")
-    if found is None:
+    state = await transaction.organization_state(principal.facility or "")
+    if state is None:
         raise OrganizationNotFound("the calling facility is not registered")
-    if found.state is OrganizationState.SUSPENDED:
+    if state is OrganizationState.SUSPENDED:
         raise OrganizationSuspended("the calling facility is suspended")

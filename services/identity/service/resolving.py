@@ -57,15 +57,14 @@ class Holders:
 
 
 async def holders_of(transaction: Transaction, asked: Sequence[Asked]) -> Holders:
-    """Who holds any of the numbers: three statements and one for who answers for them, whatever the number of queries."""
+    """Who holds any of the numbers: one statement, whatever the number of queries."""
     return await holders_with(transaction, frozenset(key for one in asked for key in one.keys))
 
 
 async def holders_with(transaction: Transaction, keys: frozenset[IdentifierKey]) -> Holders:
-    """Who holds any of these keys, in as many statements."""
+    """Who holds any of these keys."""
     found = await transaction.holders(keys) if keys else ()
-    answering = await transaction.currents({one.person for one in found}) if found else {}
-    return Holders(HolderIndex(found), answering)
+    return Holders(HolderIndex(found), {one.person: one.current or one.person for one in found})
 
 
 class Resolver:

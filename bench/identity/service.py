@@ -1,0 +1,259 @@
+"""Resolving through gRPC with mTLS: the identity role as a process of its own, PostgreSQL, one caller, on the cores of this machine.
+
+Latencies are those of single queries, one after the other; rates are those of eight callers at once, single and in batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import numpy as np
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from lienthong.identity.v1 import (
+    organization_pb2,
+    organization_service_pb2,
+    organization_service_pb2_grpc,
+    person_service_pb2,
+    person_service_pb2_grpc,
+)
+from lienthong.type.v1 import administrative_area_pb2, identifier_pb2
+
+from bench.identity.load import Loaded, analyse, citizen_number, load
+from bench.identity.population import Population, generate
+from bench.identity.queries import JUDGE, NO_IDENTIFIER, Query, queries
+from deploy.local.pki import Pki
+from deploy.local.ports import Ports
+from deploy.local.postgres import PostgresServer
+from deploy.local.processes import Command, Process
+from deploy.local.tokens import TokenIssuer
+from services.chassis.keyring import create_keyring
+from services.chassis.migrations import upgrade
+from services.chassis.principal import PrincipalKind
+from services.chassis.workload import TRUST_DOMAIN
+from services.identity.convert.scalars import demographics_message
+from services.identity.matching.model import load_model
+
+ROOT = Path(__file__).resolve().parents[2]
+FACILITY = "01001"
+ISSUER = "https://tokens.bench"
+CALLERS, BATCH = 8, 20
+_STARTING = 60.0
+_WARM = 400
+Message = person_service_pb2.PersonQuery
+
+
+def judge_service(persons: int, count: int, seed: int) -> dict[str, Any]:
+    """All figures of one run: `count` queries by demographics, as many by a number, and as many of the whole mix."""
+    server = PostgresServer(shared_buffers="2GB")
+    try:
+        server.start()
+        with tempfile.TemporaryDirectory() as folder:
+            return _judge(server, Path(folder), persons, count, seed)
+    finally:
+        server.stop()
+
+
+def _judge(server: PostgresServer, folder: Path, persons: int, count: int, seed: int) -> dict[str, Any]:
+    urls = server.create_role_database("identity")
+    upgrade(ROOT / "services/identity/migrations", urls.owner_url)
+    keyring = folder / "keyring.json"
+    create_keyring(keyring)
+    loaded = load(persons, seed, urls.app_url, keyring)
+    analyse(server.url("identity"))
+    population = generate(persons, seed)
+    asked = list(queries(population, seed + 1, count + _WARM, JUDGE))
+    plain = [one for one in asked if one.scenario in NO_IDENTIFIER]
+    with _Role(folder, urls.app_url, keyring) as role:
+        figures = asyncio.run(_measure(role, population, loaded, plain, asked))
+    return {
+        "machine": {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
+        "persons": persons,
+        "seed": seed,
+        "model": load_model().version,
+        "load": {"seconds": round(loaded.seconds, 1), "per_s": round(persons / loaded.seconds)},
+        **figures,
+    }
+
+
+class _Role:
+    """The role in its own process, and credentials of the gateway and of one facility."""
+
+    def __init__(self, folder: Path, database: str, keyring: Path) -> None:
+        self._folder = folder
+        self.pki = Pki(folder / "pki")
+        self._issuer = TokenIssuer(ISSUER)
+        trusted = self._issuer.trusted_for(PrincipalKind.FACILITY, PrincipalKind.ADMIN)
+        (folder / "issuers.json").write_text(json.dumps({ISSUER: trusted}), "utf-8")
+        self._ports = Ports()
+        self.address = self._ports.reserve()
+        pair = self.pki.workload("identity")
+        self._ready = folder / "identity.ready"
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ} | {
+            "LIENTHONG_SERVER_LISTEN": self.address,
+            "LIENTHONG_SERVER_CERTIFICATE": str(pair.certificate),
+            "LIENTHONG_SERVER_PRIVATE_KEY": str(pair.private_key),
+            "LIENTHONG_SERVER_AUTHORITY": str(self.pki.authority),
+            "LIENTHONG_SERVER_TOKEN_ISSUERS": str(folder / "issuers.json"),
+            "LIENTHONG_SERVER_READY_FILE": str(self._ready),
+            "LIENTHONG_DATABASE_URL": database,
+            "LIENTHONG_TELEMETRY_LOG_LEVEL": "error",
+            "LIENTHONG_KEYRING": str(keyring),
+            "LIENTHONG_CONSENT_ADDRESS": "127.0.0.1:9",
+        }
+        arguments = [sys.executable, "-m", "services.identity", "serve"]
+        self._process = Process(Command("identity", arguments, environment, folder / "identity.log", ROOT))
+
+    def __enter__(self) -> _Role:
+        end = time.monotonic() + _STARTING
+        while not self._ready.exists():
+            if not self._process.running or time.monotonic() > end:
+                raise RuntimeError(self._process.tail())
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stop()
+        self._ports.release()
+
+    def channel(self) -> grpc.aio.Channel:
+        """As the gateway."""
+        pair = self.pki.workload("gateway")
+        credentials = grpc.ssl_channel_credentials(
+            self.pki.authority.read_bytes(), pair.private_key.read_bytes(), pair.certificate.read_bytes()
+        )
+        options = [("grpc.ssl_target_name_override", "identity.lienthong.internal")]
+        return grpc.aio.secure_channel(self.address, credentials, options=options)
+
+    def metadata(self, kind: PrincipalKind) -> list[tuple[str, str]]:
+        """What the gateway sends on for a caller."""
+        if kind is PrincipalKind.ADMIN:
+            return [("authorization", f"Bearer {self._issuer.mint(kind, 'admin')}")]
+        pem = self.pki.facility(FACILITY).certificate.read_bytes()
+        token = self._issuer.mint(kind, f"facility:{FACILITY}", certificate=pem, facility=FACILITY)
+        digest = hashlib.sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).hexdigest()
+        return [
+            ("authorization", f"Bearer {token}"),
+            ("x-forwarded-client-cert", f"Hash={digest};URI={TRUST_DOMAIN}facility/{FACILITY}"),
+        ]
+
+
+def _message(query: Query, number: str | None) -> Message:
+    message = Message(demographics=demographics_message(query.demographics))
+    if query.estimated_age is not None:
+        message.estimated_age = query.estimated_age
+    if query.scenario == "emergency":
+        message.context = person_service_pb2.QUERY_CONTEXT_EMERGENCY
+    if number:
+        message.identifiers.append(
+            identifier_pb2.Identifier(type=identifier_pb2.IDENTIFIER_TYPE_CITIZEN_ID, value=number)
+        )
+    return message
+
+
+async def _measure(
+    role: _Role, population: Population, loaded: Loaded, plain: Sequence[Query], asked: Sequence[Query]
+) -> dict[str, Any]:
+    by_demographics = [(_message(one, None), one.truth) for one in plain]
+    numbered = [at for at in range(population.count) if citizen_number(population, at)]
+    chosen = np.random.default_rng(5).choice(np.array(numbered), len(plain))
+    by_number = [
+        (_message(Query("number", population.demographics(at), at), citizen_number(population, at)), at)
+        for at in map(int, chosen)
+    ]
+    whole = [
+        (_message(one, None if one.number_of is None else citizen_number(population, one.number_of)), one.truth)
+        for one in asked
+    ]
+    async with role.channel() as channel:
+        await _create_facility(channel, role)
+        stub = person_service_pb2_grpc.PersonServiceStub(channel)
+        metadata = role.metadata(PrincipalKind.FACILITY)
+
+        async def resolve(some: Sequence[Message]) -> Sequence[person_service_pb2.PersonResolution]:
+            request = person_service_pb2.ResolvePersonsRequest(queries=some)
+            answer = await stub.ResolvePersons(request, timeout=30, metadata=metadata)
+            resolutions: Sequence[person_service_pb2.PersonResolution] = answer.resolutions
+            return resolutions
+
+        names = {f"persons/{id}": at for at, id in enumerate(loaded.ids)}
+        # The caller's own millions of objects are not what is measured.
+        gc.collect()
+        gc.freeze()
+        figures: dict[str, Any] = {}
+        for name, given in (("by_demographics", by_demographics), ("by_number", by_number), ("whole_mix", whole)):
+            figures[name] = await _figures(resolve, given, names)
+    return figures
+
+
+Resolve = Callable[[Sequence[Message]], Awaitable[Sequence[person_service_pb2.PersonResolution]]]
+
+
+async def _figures(
+    resolve: Resolve, given: Sequence[tuple[Message, int | None]], names: Mapping[str, int]
+) -> dict[str, Any]:
+    for message, _ in given[:_WARM]:
+        await resolve([message])
+    measured = given[_WARM:]
+    milliseconds, right, wrong, review = [], 0, 0, 0
+    for message, truth in measured:
+        begin = time.perf_counter()
+        (answer,) = await resolve([message])
+        milliseconds.append((time.perf_counter() - begin) * 1e3)
+        matched = answer.outcome == person_service_pb2.RESOLUTION_OUTCOME_MATCH
+        right += matched and names[answer.person] == truth
+        wrong += matched and names[answer.person] != truth
+        review += answer.outcome == person_service_pb2.RESOLUTION_OUTCOME_REVIEW
+    messages = [message for message, _ in measured]
+    return {
+        "queries": len(measured),
+        "ms": {f"p{share:g}": round(float(np.percentile(milliseconds, share)), 2) for share in (50, 99, 99.9)},
+        "singles_per_s": round(await _rate(resolve, [[one] for one in messages])),
+        "batched_per_s": round(
+            await _rate(resolve, [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)])
+        ),
+        "matched_right": right,
+        "matched_wrong": wrong,
+        "review": review,
+    }
+
+
+async def _rate(resolve: Resolve, batches: Sequence[Sequence[Message]]) -> float:
+    """Queries/s with CALLERS callers, each with one call in flight."""
+
+    async def caller(share: Sequence[Sequence[Message]]) -> None:
+        for batch in share:
+            await resolve(batch)
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(caller(batches[number::CALLERS]) for number in range(CALLERS)))
+    return sum(map(len, batches)) / (time.perf_counter() - begin)
+
+
+async def _create_facility(channel: grpc.aio.Channel, role: _Role) -> None:
+    organization = organization_pb2.Organization(
+        code=FACILITY,
+        display_name="Bệnh viện",
+        care_level=organization_pb2.CARE_LEVEL_BASIC,
+        province=administrative_area_pb2.AdministrativeArea(
+            province_code="01", era=administrative_area_pb2.AREA_ERA_PROVINCES_63
+        ),
+    )
+    await organization_service_pb2_grpc.OrganizationServiceStub(channel).CreateOrganization(
+        organization_service_pb2.CreateOrganizationRequest(request_id=str(uuid4()), organization=organization),
+        timeout=10,
+        metadata=role.metadata(PrincipalKind.ADMIN),
+    )
