@@ -26,7 +26,9 @@ class DeskTransaction(Protocol):
         """Those of the entries that a steward registered or changed."""
 
     async def hold(self, ids: Collection[UUID]) -> None:
-        """Holds the entries, in order of id, until the transaction ends: nobody else links or changes them."""
+        """Holds the entries, in order of id, until the transaction ends: nobody else links or changes them. May raise LinksMoved when other
+        entries are held before.
+        """
 
     async def link(self, id: UUID) -> PersonLink | None:
         """A link."""

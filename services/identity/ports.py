@@ -40,7 +40,13 @@ class IdentifierTaken(Exception):  # a signal to look again, not an error of the
 
 
 class LinksMoved(IdentifierTaken):
-    """While a link waited for its entries, others linked them. The transaction is void; look who answers again."""
+    """While a link waited for its entries, others linked them. The transaction is void; look who answers again. `entries` are those it waited for:
+    whoever starts over with them held is not passed by the same ones again.
+    """
+
+    def __init__(self, entries: Collection[UUID] = ()) -> None:
+        super().__init__("others linked the entries meanwhile")
+        self.entries = frozenset(entries)
 
 
 class Transaction(DeskTransaction, Protocol):

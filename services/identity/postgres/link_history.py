@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import and_, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import OperationalError
 
 from services.chassis.keyring import PersonKey
 from services.identity.desk import Place
@@ -23,6 +25,7 @@ from services.identity.links import (
     PersonLink,
 )
 from services.identity.model import FilingOutcome, Person, PersonIdentifier, PersonState
+from services.identity.ports import LinksMoved
 from services.identity.postgres import provisional_rows
 from services.identity.postgres.arrays import unnested
 from services.identity.postgres.persons import DEATH, PersonTables
@@ -41,6 +44,8 @@ from services.identity.schema import (
 
 class LinkHistoryTables(PersonTables):
     """The part of a transaction that deals with the history of links."""
+
+    _held: set[UUID]
 
     async def persons(self, ids: Collection[UUID]) -> Mapping[UUID, Person]:
         """Entries with all identifiers, in three statements."""
@@ -91,9 +96,21 @@ class LinkHistoryTables(PersonTables):
         return frozenset((await self._connection.execute(wanted.distinct())).scalars())
 
     async def hold(self, ids: Collection[UUID]) -> None:
-        """Locks the rows in order of id, as everybody does who changes several entries."""
-        rows = select(person.c.person_id).where(person.c.person_id == func.any(sorted(ids)))
-        await self._connection.execute(rows.order_by(person.c.person_id).with_for_update())
+        """Locks the rows in order of id, as everybody does who changes several entries. Rows that come before one already held are not waited for,
+        lest two wait for each other: raises LinksMoved when somebody else has one.
+        """
+        more = sorted(set(ids) - self._held)
+        if not more:
+            return
+        late = bool(self._held) and more[0] < max(self._held)
+        rows = select(person.c.person_id).where(person.c.person_id == func.any(more)).order_by(person.c.person_id)
+        try:
+            await self._connection.execute(rows.with_for_update(nowait=late))
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            raise LinksMoved(self._held | set(more)) from None
+        self._held.update(more)
 
     async def link(self, id: UUID) -> PersonLink | None:
         """A link."""

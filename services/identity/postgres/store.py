@@ -30,6 +30,7 @@ class _Transaction(ReviewTables, UpdateTables, RegisterTables):
         self._connection = connection
         self._vault = vault
         self._keys = keys
+        self._held = set()
         self.told = False
 
     async def add_changes(self, changes: Sequence[PersonChange]) -> None:

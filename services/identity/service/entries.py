@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -26,11 +27,11 @@ from services.identity.model import (
     ProvisionalKind,
 )
 from services.identity.normalise.identifiers import NormalIdentifier
-from services.identity.ports import IdentifierTaken, NewId, Store, Transaction
+from services.identity.ports import IdentifierTaken, LinksMoved, NewId, Store, Transaction
 from services.identity.service.actors import actor
 
 T = TypeVar("T")
-_ATTEMPTS = 5
+_ATTEMPTS = 8
 
 PERSON_REGISTERED = "PERSON_REGISTERED"
 PROVISIONAL_REGISTERED = "PROVISIONAL_REGISTERED"
@@ -39,15 +40,27 @@ AUTHORITY_NOTICED = "AUTHORITY_NOTICED"
 
 
 async def write(store: Store, work: Callable[[Transaction], Awaitable[T]]) -> T:
-    """Runs `work` in a transaction, again when another one was first with an identifier: what the other wrote is then
+    """Runs `work` in a transaction, again when another one was first with an identifier or a link: what the other wrote is then
     found, not repeated.
     """
+    moving: frozenset[UUID] = frozenset()
     for _ in range(_ATTEMPTS):
         try:
-            return await store.write(work)
+            return await store.write(partial(_holding, moving, work))
+        except LinksMoved as error:
+            moving |= error.entries
         except IdentifierTaken:
             continue
-    raise Unavailable("others keep registering the same identifiers; nothing was written")
+    raise Unavailable("others keep writing the same persons; nothing was written")
+
+
+async def _holding(entries: frozenset[UUID], work: Callable[[Transaction], Awaitable[T]], transaction: Transaction) -> T:
+    """`work` with these entries held from the start. They only become more from one attempt to the next, so that where many link the same few
+    entries each soon holds all that the others could move.
+    """
+    if entries:
+        await transaction.hold(entries)
+    return await work(transaction)
 
 
 class Entries:

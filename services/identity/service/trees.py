@@ -56,9 +56,9 @@ async def held(transaction: Transaction, ids: Iterable[UUID]) -> Mapping[UUID, T
     everybody = {id for group in members.values() for id in group}
     await transaction.hold(everybody)
     if await transaction.currents(sorted(everybody)) != {id: root for root, group in members.items() for id in group}:
-        raise LinksMoved
+        raise LinksMoved(everybody)
     if {id for group in (await transaction.members(set(members))).values() for id in group} != everybody:
-        raise LinksMoved
+        raise LinksMoved(everybody)
     persons = await transaction.persons(everybody)
     trees = {
         root: Tree(root, {id: persons[id] for id in group if id in persons}, group) for root, group in members.items()
