@@ -22,8 +22,8 @@ class DeskTransaction(Protocol):
     async def persons(self, ids: Collection[UUID]) -> Mapping[UUID, Person]:
         """Entries with all identifiers; who was erased is left out."""
 
-    async def stewarded(self, ids: Collection[UUID]) -> frozenset[UUID]:
-        """Those of the entries that a steward registered or changed."""
+    async def stewarded(self, ids: Collection[UUID], until: datetime | None = None) -> frozenset[UUID]:
+        """Those of the entries that a steward registered or changed, until a time, that included."""
 
     async def hold(self, ids: Collection[UUID]) -> None:
         """Holds the entries, in order of id, until the transaction ends: nobody else links or changes them. May raise LinksMoved when other

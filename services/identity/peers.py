@@ -36,7 +36,7 @@ class GrpcAccessLedger:
             found += [
                 _reading(person, line, at)
                 for line, at in zip(answer.accesses, times, strict=True)
-                if since <= at <= until and line.effect == decision_pb2.EFFECT_PERMIT
+                if line.person == request.person and since <= at <= until and line.effect == decision_pb2.EFFECT_PERMIT
             ]
             token = answer.next_page_token
             # Lines stand in the order of their numbers, and the clocks of processes differ by seconds, not by pages.

@@ -60,13 +60,14 @@ class MemoryDesk:
     async def persons(self, ids: Collection[UUID]) -> Mapping[UUID, Person]:
         return {id: self._desk.persons[id] for id in ids if id in self._desk.persons}
 
-    async def stewarded(self, ids: Collection[UUID]) -> frozenset[UUID]:
+    async def stewarded(self, ids: Collection[UUID], until: datetime | None = None) -> frozenset[UUID]:
         return frozenset(
             one.person
             for one in self._desk.events
             if one.person in ids
             and one.actor.startswith("STEWARD/")
             and one.kind in {"PERSON_REGISTERED", "DEMOGRAPHICS_CHANGED"}
+            and (until is None or one.at <= until)
         )
 
     async def hold(self, ids: Collection[UUID]) -> None:

@@ -15,6 +15,8 @@ from services.identity.service import ClaimedTask, Sides, Verdict
 
 REASON = numbers(links.ReviewReason, person_link_pb2.ReviewReason, "REVIEW_REASON")
 STATE = numbers(links.ReviewState, person_link_pb2.ReviewTaskState, "REVIEW_TASK_STATE")
+PRIOR = "prior"
+"""First step of a waterfall; no field, and no agreement."""
 DECISION = numbers(links.ReviewDecision, person_link_pb2.ReviewDecision, "REVIEW_DECISION")
 
 
@@ -67,13 +69,12 @@ def _fields(sides: Sequence[Sides]) -> Sequence[person_link_pb2.ReviewField]:
 
 
 def _candidate_message(candidate: links.ReviewCandidate) -> person_link_pb2.ReviewCandidate:
-    return person_link_pb2.ReviewCandidate(
-        person=f"persons/{candidate.person}",
-        score=candidate.score,
-        evidence=[
-            person_service_pb2.FieldEvidence(
-                field=one.field, agreement=AGREEMENT[one.agreement], bits=round(one.bits, 1)
-            )
-            for one in candidate.evidence
-        ],
-    )
+    """A candidate with its waterfall: the odds before anything was compared, then what each field adds; together the score."""
+    steps = [
+        person_service_pb2.FieldEvidence(field=one.field, agreement=AGREEMENT[one.agreement], bits=round(one.bits, 1))
+        for one in candidate.evidence
+    ]
+    prior = round(candidate.score - sum(step.bits for step in steps), 1)
+    if steps and prior:
+        steps.insert(0, person_service_pb2.FieldEvidence(field=PRIOR, bits=prior))
+    return person_link_pb2.ReviewCandidate(person=f"persons/{candidate.person}", score=candidate.score, evidence=steps)

@@ -85,7 +85,7 @@ class LinkHistoryTables(PersonTables):
             death=self._vault.open_time(key, DEATH, row.death_sealed).date() if row.death_sealed else None,
         )
 
-    async def stewarded(self, ids: Collection[UUID]) -> frozenset[UUID]:
+    async def stewarded(self, ids: Collection[UUID], until: datetime | None = None) -> frozenset[UUID]:
         """Entries with a line of history by a steward."""
         found = person_event.c
         wanted = select(found.person_id).where(
@@ -93,6 +93,8 @@ class LinkHistoryTables(PersonTables):
             found.actor.startswith("STEWARD/"),
             found.kind.in_(["PERSON_REGISTERED", "DEMOGRAPHICS_CHANGED"]),
         )
+        if until is not None:
+            wanted = wanted.where(found.at <= until)
         return frozenset((await self._connection.execute(wanted.distinct())).scalars())
 
     async def hold(self, ids: Collection[UUID]) -> None:

@@ -54,7 +54,9 @@ async def write(store: Store, work: Callable[[Transaction], Awaitable[T]]) -> T:
     raise Unavailable("others keep writing the same persons; nothing was written")
 
 
-async def _holding(entries: frozenset[UUID], work: Callable[[Transaction], Awaitable[T]], transaction: Transaction) -> T:
+async def _holding(
+    entries: frozenset[UUID], work: Callable[[Transaction], Awaitable[T]], transaction: Transaction
+) -> T:
     """`work` with these entries held from the start. They only become more from one attempt to the next, so that where many link the same few
     entries each soon holds all that the others could move.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -42,7 +42,7 @@ class AccessLedger(Protocol):
     """The access ledger of the consent role."""
 
     async def readings(self, person: UUID, since: datetime, until: datetime, limit: int) -> Sequence[Reading]:
-        """Permitted accesses on the ledger of an entry within a time, at most so many."""
+        """Permitted accesses within a time that stand on the entry's own ledger, not on those of entries that answer with it; at most so many."""
 
 
 class HistoryService:
@@ -58,12 +58,13 @@ class HistoryService:
         return await self._store.read(lambda transaction: existing_link(transaction, id))
 
     async def events(self, person: UUID, after: Place | None, limit: int) -> Sequence[LinkEvent]:
-        """The history of links of an entry and of those that answer with it, oldest first. Raises PersonNotFound."""
+        """The history of links of the person that an entry answers with, and of all entries that do, oldest first. Raises PersonNotFound."""
 
         async def work(transaction: Transaction) -> Sequence[LinkEvent]:
             if person not in await transaction.persons([person]):
                 raise PersonNotFound("no such person")
-            members = (await transaction.members([person]))[person]
+            root = (await transaction.currents([person]))[person]
+            members = (await transaction.members([root]))[root]
             return await transaction.link_events(members, after, limit)
 
         return await self._store.read(work)
@@ -88,33 +89,60 @@ class HistoryService:
         return replace(found, person=masked(found.person))
 
     async def consequences(self, id: UUID, after: Place | None, limit: int) -> Sequence[Reading]:
-        """Who read one side while it answered with the other, oldest first; `person` of each is the entry of the other side, whose data were
-        readable to somebody who asked for this one. Raises PersonLinkNotFound, PersonLinkState when the link was never in force, or so many
-        readings that they cannot be listed.
+        """Who read the person while the link was in force, oldest first, one for each access; `person` is the entry of the other side, whose data
+        the link made readable. The ledger does not say under which name of a person somebody asked: readings of the one who answered for both
+        name the entry that the link brought, and the mistake has to be told to both persons. Raises PersonLinkNotFound, PersonLinkState when
+        the link was never in force, or so many readings that they cannot be listed.
         """
-        began, ended, sides = await self._store.read(lambda transaction: self._sides(transaction, id))
-        found: list[Reading] = []
-        for entry, other in sorted(sides.items()):
-            lines = await self._ledger.readings(entry, began, ended, MOST_READINGS - len(found) + 1)
-            found += [replace(line, person=other) for line in lines]
+        spans = await self._store.read(lambda transaction: self._spans(transaction, id))
+        found: dict[UUID, Reading] = {}
+        for span in spans:
+            lines = await self._ledger.readings(span.entry, span.since, span.until, MOST_READINGS - len(found) + 1)
+            for line in lines:
+                found.setdefault(line.id, replace(line, person=span.other))
             if len(found) > MOST_READINGS:
                 raise PersonLinkState("too many readings to list", metadata={"allowed": str(MOST_READINGS)})
-        found.sort(key=lambda one: (one.at, one.id))
-        return [one for one in found if after is None or (one.at, one.id) > after][:limit]
+        ordered = sorted(found.values(), key=lambda one: (one.at, one.id))
+        return [one for one in ordered if after is None or (one.at, one.id) > after][:limit]
 
-    async def _sides(self, transaction: Transaction, id: UUID) -> tuple[datetime, datetime, Mapping[UUID, UUID]]:
-        """From when until when a link was in force, and of each entry that it joined the entry of the other side."""
+    async def _spans(self, transaction: Transaction, id: UUID) -> Sequence[_Span]:
+        """On whose ledger the readings stand that a link made possible: of everybody who answered for both while it was in force, and, as the
+        ledger follows links a moment later, of the entries that it joined.
+        """
         link = await existing_link(transaction, id)
         events = {one.kind: one for one in await transaction.events_of_link(id)}
         began, ended = events.get(LinkEventKind.LINKED), events.get(LinkEventKind.UNLINKED)
         if began is None:
             raise PersonLinkState("the link was never in force", metadata={"allowed": "ACTIVE,UNLINKED"})
-        entries, history = await _joined(transaction, link.person, began.at)
-        before = fold(one for one in history if (one.at, one.id) < (began.at, began.id)).redirects
-        roots = {one: before.get(one, one) for one in entries | {link.person, link.target}}
-        sides = {one: link.target for one, root in roots.items() if root == link.person}
-        sides |= {one: link.person for one, root in roots.items() if root == link.target}
-        return began.at, ended.at if ended else self._clock(), sides
+        until = ended.at if ended else self._clock()
+        entries, history = await _joined(transaction, link.person, until)
+        ordered = sorted(history, key=lambda one: (one.at, one.id))
+        first = next(at for at, one in enumerate(ordered) if one.id == began.id)
+        before = fold(ordered[:first]).redirects
+        spans = []
+        since, root = began.at, link.target
+        for at, event in enumerate(ordered[first + 1 :], first + 2):
+            now = fold(ordered[:at]).redirects.get(link.target, link.target)
+            if event.at <= until and now != root:
+                spans.append(_Span(root, link.person, since, event.at))
+                since, root = event.at, now
+        spans.append(_Span(root, link.person, since, until))
+        sides = {link.person: link.target, link.target: link.person}
+        for one in sorted(entries):
+            other = sides.get(before.get(one, one))
+            if other is not None:
+                spans.append(_Span(one, other, began.at, until))
+        return spans
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Readings on the ledger of `entry` within a time made data of `other` readable."""
+
+    entry: UUID
+    other: UUID
+    since: datetime
+    until: datetime
 
 
 async def _joined(transaction: Transaction, id: UUID, until: datetime) -> tuple[frozenset[UUID], Sequence[LinkEvent]]:
@@ -142,7 +170,7 @@ async def _as_of(transaction: Transaction, id: UUID, at: datetime) -> GoldenPers
     if id not in persons or root not in persons:
         raise PersonNotFound("no such person at that time")
     others = [one for one in persons.values() if one.id != root]
-    stewarded = await transaction.stewarded(list(persons))
+    stewarded = await transaction.stewarded(list(persons), at)
     found = golden(persons[root], others, stewarded, None if id == root else id)
     # Nothing can be changed in the past.
     return replace(found, etag="")

@@ -159,7 +159,11 @@ class ReviewService:
         return await write(self._store, work)
 
     async def _decide(self, transaction: Transaction, by: str, id: UUID, verdict: Verdict) -> UUID | None:
-        task, now = await self._held(transaction, id), self._clock()
+        asked, now = await transaction.review_task(id), self._clock()
+        if asked is not None:
+            # Entries before tasks, as everybody does who raises a task while entries are held.
+            await transaction.hold({asked.person, *(one.person for one in asked.candidates)})
+        task = await self._held(transaction, id)
         if task.state is ReviewState.DECIDED or task.claimed_by != by or not task.claimed(now):
             raise ReviewTaskState("the task is not claimed by this steward")
         if verdict.etag and verdict.etag != task.etag:

@@ -121,7 +121,7 @@ async def answering(transaction: Transaction, id: UUID) -> GoldenPerson | None:
         ids = (await transaction.members([id]))[id]
         if len(ids) == 1:
             person = await transaction.person(id)
-            return None if person is None else golden(person, [])
+            return None if person is None else golden(person, [], await transaction.stewarded([id]))
     else:
         ids = (await transaction.members([root]))[root]
     persons = await transaction.persons(ids)

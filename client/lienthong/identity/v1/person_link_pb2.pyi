@@ -351,7 +351,9 @@ class LinkEvent(message.Message):
 
 @typing.final
 class LinkConsequence(message.Message):
-    """LinkConsequence is one reading that a link made possible: somebody read what belongs to one entry while it answered with the other."""
+    """LinkConsequence is one reading that a link made possible: somebody read a person while two entries answered as one. The ledger does not say
+    under which of the names it was asked for, so a mistake has to be told to both.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -364,7 +366,7 @@ class LinkConsequence(message.Message):
     access: builtins.str
     """Entry in the access ledger, `accesses/{uuid}`."""
     person: builtins.str
-    """The entry whose data were read, `persons/{uuid}`."""
+    """The entry whose data the link made readable, `persons/{uuid}`."""
     @builtins.property
     def read_time(self) -> timestamp_pb2.Timestamp:
         """When it read."""
@@ -399,7 +401,7 @@ class ReviewCandidate(message.Message):
     """Log2 of the posterior odds."""
     @builtins.property
     def evidence(self) -> containers.RepeatedCompositeFieldContainer[person_service_pb2.FieldEvidence]:
-        """Waterfall: what each field adds, in bits."""
+        """Waterfall: `prior`, the odds before anything was compared, then what each field adds, in bits. The sum is the score."""
 
     @builtins.property
     def fields(self) -> containers.RepeatedCompositeFieldContainer[ReviewField]:
