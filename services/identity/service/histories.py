@@ -15,11 +15,11 @@ from services.identity.errors import PersonLinkState, PersonNotFound
 from services.identity.fold import fold
 from services.identity.golden import GoldenPerson, golden
 from services.identity.links import FiledRecord, LinkEvent, LinkEventKind, PersonLink
-from services.identity.model import Person, PersonState
+from services.identity.model import Person, PersonEvent, PersonState
 from services.identity.ports import Store, Transaction
 from services.identity.service.links import existing_link
 from services.identity.service.trees import MOST_MEMBERS
-from services.identity.service.updates import DEATH_RECORDED
+from services.identity.service.updates import DEATH_RECORDED, PROTECTION_CHANGED
 from services.identity.service.views import masked
 from services.identity.statements import current
 
@@ -194,4 +194,12 @@ async def _dated(transaction: Transaction, person: Person, at: datetime) -> Pers
             if held.valid_from <= at
         ),
         death=person.death if any(one.kind == DEATH_RECORDED and one.at <= at for one in history) else None,
+        protected=_protected(person, history, at),
     )
+
+
+def _protected(person: Person, history: Sequence[PersonEvent], at: datetime) -> bool:
+    """Whether the person was protected: as the last change before said, and before the first one not."""
+    changes = [one for one in history if one.kind == PROTECTION_CHANGED]
+    before = [one for one in changes if one.at <= at]
+    return before[-1].detail["protected"] == "true" if before else person.protected and not changes

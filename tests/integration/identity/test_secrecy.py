@@ -12,9 +12,12 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2
 from lienthong.identity.v1 import (
+    person_link_pb2,
+    person_link_service_pb2,
     person_pb2,
     person_service_pb2,
     person_service_pb2_grpc,
+    source_record_service_pb2,
     source_record_service_pb2_grpc,
 )
 from lienthong.type.v1 import administrative_sex_pb2
@@ -23,6 +26,8 @@ from services.chassis.principal import PrincipalKind
 from services.identity.config import Settings
 from tests.fixtures.identities import Running
 from tests.integration.identity.conftest import CITIZEN_ID, NAME, PHONE, citizen_id, demographics, registration
+from tests.integration.identity.stewards import link_request, steward
+from tests.integration.identity.test_links import as_of
 from tests.integration.identity.test_persons import TIMEOUT, batch
 
 _NOW = datetime.now(UTC).replace(microsecond=0)
@@ -31,7 +36,12 @@ BORN = _NOW - timedelta(days=40, minutes=7)
 DIED = BORN - timedelta(days=100)
 FOUND, THIRD_ID = "Nguyễn Thị Mướp", "001185066666"
 CHANGED, SECOND_ID = "Nguyễn Thị Khế", "001185077777"
+LINKED, LINKED_ID = "Nguyễn Thị Sầu Riêng", "001185055555"
 SECRETS = (
+    LINKED,
+    "Sầu",
+    LINKED_ID,
+    "BN77",
     f"{DIED:%Y-%m-%d}",
     CHANGED,
     FOUND,
@@ -103,15 +113,59 @@ async def use(identity: Running) -> None:
             request_id=str(uuid4()), person=person_pb2.Person(name=person.name), death_date=death, protected=True
         )
         assert (await stub.UpdatePerson(dead, timeout=TIMEOUT)).person.death_date == death
+    await use_desk(identity)
     async with identity.as_role("records") as channel:
         records = source_record_service_pb2_grpc.SourceRecordServiceStub(channel)
         await records.FileSourceRecords(batch(10, 4), timeout=TIMEOUT)
 
 
+async def use_desk(identity: Running) -> None:
+    """Links, parts, refuses, reviews and looks back, with refusals that have a name or a number at hand."""
+    async with steward(identity) as desk, steward(identity, "steward-2") as second:
+        one = await desk.register(LINKED_ID, LINKED)
+        two = await desk.register("001185055556", LINKED, verified=True)
+        link = await desk.link(one, two)
+        assert (await desk.person(one)).person.redirected_from == one
+        await desk.links.GetPersonAsOf(as_of(one, datetime.now(UTC)), timeout=TIMEOUT)
+        for bad in (link_request(two, one), link_request(one, LINKED), link_request(one, f"persons/{LINKED_ID}")):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await desk.links.LinkPersons(bad, timeout=TIMEOUT)
+            assert not any(secret in str(refused.value) for secret in SECRETS)
+        worded = link_request(one, two)
+        worded.reason = LINKED
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await desk.links.LinkPersons(worded, timeout=TIMEOUT)
+        assert LINKED not in str(refused.value)
+        await desk.unlink(link.name)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await second.link(one, two)
+        said = source_record_service_pb2.SourceRecord(
+            facility="01001", local_mrn="BN77", demographics=demographics(LINKED)
+        )
+        said.demographics.phone = ""
+        async with identity.as_role("records") as channel:
+            records = source_record_service_pb2_grpc.SourceRecordServiceStub(channel)
+            await records.FileSourceRecords(
+                source_record_service_pb2.FileSourceRecordsRequest(records=[said]), timeout=TIMEOUT
+            )
+        claim = person_link_service_pb2.ClaimReviewTaskRequest(request_id=str(uuid4()))
+        task = (await desk.links.ClaimReviewTask(claim, timeout=TIMEOUT)).task
+        # Both sides are shown to whoever holds the claim, and stay with the answer.
+        assert any(field.candidate_value == LINKED for one in task.candidates for field in one.fields)
+        decide = person_link_service_pb2.DecideReviewTaskRequest(
+            request_id=str(uuid4()),
+            name=task.name,
+            decision=person_link_pb2.REVIEW_DECISION_DIFFERENT,
+            reason="SEEN_BOTH",
+        )
+        await desk.links.DecideReviewTask(decide, timeout=TIMEOUT)
+        assert len(await desk.events(one)) >= 2
+
+
 async def test_no_person_in_the_log(identity: Running, capsys: pytest.CaptureFixture[str]) -> None:
     await use(identity)
     lines = [line for line in capsys.readouterr().err.splitlines() if line]
-    assert sum("RegisterPerson" in json.loads(line).get("method", "") for line in lines) == 3
+    assert sum("RegisterPerson" in json.loads(line).get("method", "") for line in lines) == 5
     assert [secret for secret in SECRETS for line in lines if secret in line] == []
 
 
