@@ -74,7 +74,7 @@ def _candidate_message(candidate: links.ReviewCandidate) -> person_link_pb2.Revi
         person_service_pb2.FieldEvidence(field=one.field, agreement=AGREEMENT[one.agreement], bits=round(one.bits, 1))
         for one in candidate.evidence
     ]
-    prior = round(candidate.score - sum(step.bits for step in steps), 1)
-    if steps and prior:
+    if steps and abs(candidate.score - sum(one.bits for one in candidate.evidence)) >= 0.05:
+        prior = round(candidate.score - sum(step.bits for step in steps), 1)
         steps.insert(0, person_service_pb2.FieldEvidence(field=PRIOR, bits=prior))
     return person_link_pb2.ReviewCandidate(person=f"persons/{candidate.person}", score=candidate.score, evidence=steps)
