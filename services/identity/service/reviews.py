@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -209,7 +210,9 @@ class ReviewService:
         *earlier, last = task.findings
         if last.decision is ReviewDecision.DIFFERENT:
             for one in task.candidates:
-                await self._links.refuse_pair(transaction, task.person, one.person, last.actor, last.reason)
+                # Of who was erased meanwhile nothing is left to keep apart.
+                with suppress(PersonNotFound):
+                    await self._links.refuse_pair(transaction, task.person, one.person, last.actor, last.reason)
         if last.decision is not ReviewDecision.SAME or last.person is None:
             return None
         agreed = next((one.actor for one in earlier if one.agrees(last)), "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -287,6 +289,49 @@ async def test_what_is_already_one_person_is_decided_without_another_link(identi
         await desk.link(two, one)
         answer = await decide(desk, task, SAME, two)
     assert (answer.task.state, answer.link) == (DECIDED, "")
+
+
+async def test_many_stewards_at_once_get_a_task_each_and_do_not_wait_for_each_other_in_a_circle(
+    identity: Running, raiser: Raiser
+) -> None:
+    async with AsyncExitStack() as opened:
+        desks = [await opened.enter_async_context(steward(identity, f"steward-{number}")) for number in range(5)]
+        persons = [await desks[0].register(f"00118500000{number + 1}") for number in range(5)]
+        for person in persons:
+            # Every task is about all entries, each time in another order.
+            await raiser.task(person, *sorted(set(persons) - {person}, reverse=person > persons[2]))
+        tasks = await asyncio.gather(*(claim(desk) for desk in desks))
+        assert len({task.name for task in tasks}) == len(desks)
+        refusing = asyncio.gather(desks[0].refuse(persons[0], persons[4]), desks[1].refuse(persons[3], persons[1]))
+        answers = await asyncio.gather(
+            *(decide(desk, task, DIFFERENT) for desk, task in zip(desks, tasks, strict=True))
+        )
+        await refusing
+        assert {answer.task.state for answer in answers} == {DECIDED}
+        told = await desks[0].events(persons[0])
+        assert {event.kind for event in told} == {person_link_pb2.LINK_EVENT_KIND_REFUSED}
+        # Each pair was refused once, whoever was first.
+        assert len({frozenset((event.person, event.target)) for event in told}) == len(told) == 4
+
+
+async def test_who_was_erased_meanwhile_does_not_hold_a_task_up(
+    identity: Running, raiser: Raiser, settings: Settings
+) -> None:
+    async with steward(identity) as desk:
+        one, two, three = [await desk.register(number) for number in (ONE, TWO, THREE)]
+        await raiser.task(one, two, three)
+        task = await claim(desk)
+        owner = (settings.database.owner_url or "").replace("+psycopg", "")
+        with psycopg.connect(owner) as connection:
+            connection.execute(
+                "UPDATE person_key SET wrapped = NULL, destroyed_at = now() WHERE person_id = %s", [_id(two)]
+            )
+        answer = await decide(desk, task, DIFFERENT)
+        assert answer.task.state == DECIDED
+        assert await refusal(desk.link(one, three)) == "LINK_REFUSED"
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await desk.person(two)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_documents_that_no_number_settles_wait_for_the_desk(identity: Running) -> None:
