@@ -1,6 +1,7 @@
-"""Resolving through gRPC with mTLS: the identity role as a process of its own, PostgreSQL, one caller, on the cores of this machine.
+"""Resolving through gRPC with mTLS: the identity role in processes of its own, PostgreSQL, and the caller, on the cores of this machine.
 
-Latencies are those of single queries, one after the other; rates are those of eight callers at once, single and in batches.
+Latencies are those of single queries, one after the other, at one process of the role; rates are those of eight callers at once at two of them,
+single and in batches.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -50,7 +52,7 @@ from services.identity.matching.model import load_model
 ROOT = Path(__file__).resolve().parents[2]
 FACILITY = "01001"
 ISSUER = "https://tokens.bench"
-CALLERS, BATCH = 8, 20
+CALLERS, BATCH, PROCESSES = 8, 20, 2
 _STARTING = 60.0
 _WARM = 400
 Message = person_service_pb2.PersonQuery
@@ -77,7 +79,7 @@ def _judge(server: PostgresServer, folder: Path, persons: int, count: int, seed:
     population = generate(persons, seed)
     asked = list(queries(population, seed + 1, count + _WARM, JUDGE))
     plain = [one for one in asked if one.scenario in NO_IDENTIFIER]
-    with _Role(folder, urls.app_url, keyring) as role:
+    with _Role(folder, urls.app_url, keyring, PROCESSES) as role:
         figures = asyncio.run(_measure(role, population, loaded, plain, asked))
     return {
         "machine": {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
@@ -90,53 +92,64 @@ def _judge(server: PostgresServer, folder: Path, persons: int, count: int, seed:
 
 
 class _Role:
-    """The role in its own process, and credentials of the gateway and of one facility."""
+    """The role in processes of its own, and credentials of the gateway and of one facility."""
 
-    def __init__(self, folder: Path, database: str, keyring: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, database: str, keyring: Path, processes: int) -> None:
         self.pki = Pki(folder / "pki")
         self._issuer = TokenIssuer(ISSUER)
         trusted = self._issuer.trusted_for(PrincipalKind.FACILITY, PrincipalKind.ADMIN)
         (folder / "issuers.json").write_text(json.dumps({ISSUER: trusted}), "utf-8")
         self._ports = Ports()
-        self.address = self._ports.reserve()
+        self.addresses = [self._ports.reserve() for _ in range(processes)]
         pair = self.pki.workload("identity")
-        self._ready = folder / "identity.ready"
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ} | {
-            "LIENTHONG_SERVER_LISTEN": self.address,
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        common = kept | {
             "LIENTHONG_SERVER_CERTIFICATE": str(pair.certificate),
             "LIENTHONG_SERVER_PRIVATE_KEY": str(pair.private_key),
             "LIENTHONG_SERVER_AUTHORITY": str(self.pki.authority),
             "LIENTHONG_SERVER_TOKEN_ISSUERS": str(folder / "issuers.json"),
-            "LIENTHONG_SERVER_READY_FILE": str(self._ready),
             "LIENTHONG_DATABASE_URL": database,
             "LIENTHONG_TELEMETRY_LOG_LEVEL": "error",
             "LIENTHONG_KEYRING": str(keyring),
             "LIENTHONG_CONSENT_ADDRESS": "127.0.0.1:9",
         }
         arguments = [sys.executable, "-m", "services.identity", "serve"]
-        self._process = Process(Command("identity", arguments, environment, folder / "identity.log", ROOT))
+        self._ready = [folder / f"identity-{number}.ready" for number in range(processes)]
+        self._processes = [
+            Process(
+                Command(
+                    "identity",
+                    arguments,
+                    common | {"LIENTHONG_SERVER_LISTEN": address, "LIENTHONG_SERVER_READY_FILE": str(ready)},
+                    ready.with_suffix(".log"),
+                    ROOT,
+                )
+            )
+            for address, ready in zip(self.addresses, self._ready, strict=True)
+        ]
 
     def __enter__(self) -> _Role:
         end = time.monotonic() + _STARTING
-        while not self._ready.exists():
-            if not self._process.running or time.monotonic() > end:
-                raise RuntimeError(self._process.tail())
-            time.sleep(0.05)
+        for process, ready in zip(self._processes, self._ready, strict=True):
+            while not ready.exists():
+                if not process.running or time.monotonic() > end:
+                    raise RuntimeError(process.tail())
+                time.sleep(0.05)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.stop()
+        for process in self._processes:
+            process.stop()
         self._ports.release()
 
-    def channel(self) -> grpc.aio.Channel:
-        """As the gateway."""
+    def channel(self, number: int) -> grpc.aio.Channel:
+        """To one of the processes, as the gateway."""
         pair = self.pki.workload("gateway")
         credentials = grpc.ssl_channel_credentials(
             self.pki.authority.read_bytes(), pair.private_key.read_bytes(), pair.certificate.read_bytes()
         )
         options = [("grpc.ssl_target_name_override", "identity.lienthong.internal")]
-        return grpc.aio.secure_channel(self.address, credentials, options=options)
+        return grpc.aio.secure_channel(self.addresses[number], credentials, options=options)
 
     def metadata(self, kind: PrincipalKind) -> list[tuple[str, str]]:
         """What the gateway sends on for a caller."""
@@ -178,10 +191,10 @@ async def _measure(
         (_message(one, None if one.number_of is None else citizen_number(population, one.number_of)), one.truth)
         for one in asked
     ]
-    async with role.channel() as channel:
-        await _create_facility(channel, role)
+    metadata = role.metadata(PrincipalKind.FACILITY)
+
+    def resolver(channel: grpc.aio.Channel) -> Resolve:
         stub = person_service_pb2_grpc.PersonServiceStub(channel)
-        metadata = role.metadata(PrincipalKind.FACILITY)
 
         async def resolve(some: Sequence[Message]) -> Sequence[person_service_pb2.PersonResolution]:
             request = person_service_pb2.ResolvePersonsRequest(queries=some)
@@ -189,13 +202,19 @@ async def _measure(
             resolutions: Sequence[person_service_pb2.PersonResolution] = answer.resolutions
             return resolutions
 
+        return resolve
+
+    async with AsyncExitStack() as stack:
+        channels = [await stack.enter_async_context(role.channel(number)) for number in range(PROCESSES)]
+        await _create_facility(channels[0], role)
         names = {f"persons/{id}": at for at, id in enumerate(loaded.ids)}
         # The caller's own millions of objects are not what is measured.
         gc.collect()
         gc.freeze()
+        processes = [resolver(channel) for channel in channels]
         figures: dict[str, Any] = {}
         for name, given in (("by_demographics", by_demographics), ("by_number", by_number), ("whole_mix", whole)):
-            figures[name] = await _figures(resolve, given, names)
+            figures[name] = await _figures(processes, given, names)
     return figures
 
 
@@ -203,43 +222,43 @@ Resolve = Callable[[Sequence[Message]], Awaitable[Sequence[person_service_pb2.Pe
 
 
 async def _figures(
-    resolve: Resolve, given: Sequence[tuple[Message, int | None]], names: Mapping[str, int]
+    processes: Sequence[Resolve], given: Sequence[tuple[Message, int | None]], names: Mapping[str, int]
 ) -> dict[str, Any]:
     for message, _ in given[:_WARM]:
-        await resolve([message])
+        for resolve in processes:
+            await resolve([message])
     measured = given[_WARM:]
     milliseconds, right, wrong, review = [], 0, 0, 0
     for message, truth in measured:
         begin = time.perf_counter()
-        (answer,) = await resolve([message])
+        (answer,) = await processes[0]([message])
         milliseconds.append((time.perf_counter() - begin) * 1e3)
         matched = answer.outcome == person_service_pb2.RESOLUTION_OUTCOME_MATCH
         right += matched and names[answer.person] == truth
         wrong += matched and names[answer.person] != truth
         review += answer.outcome == person_service_pb2.RESOLUTION_OUTCOME_REVIEW
     messages = [message for message, _ in measured]
+    batches = [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)]
     return {
         "queries": len(measured),
         "ms": {f"p{share:g}": round(float(np.percentile(milliseconds, share)), 2) for share in (50, 99, 99.9)},
-        "singles_per_s": round(await _rate(resolve, [[one] for one in messages])),
-        "batched_per_s": round(
-            await _rate(resolve, [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)])
-        ),
+        "singles_per_s": round(await _rate(processes, [[one] for one in messages])),
+        "batched_per_s": round(await _rate(processes, batches)),
         "matched_right": right,
         "matched_wrong": wrong,
         "review": review,
     }
 
 
-async def _rate(resolve: Resolve, batches: Sequence[Sequence[Message]]) -> float:
+async def _rate(processes: Sequence[Resolve], batches: Sequence[Sequence[Message]]) -> float:
     """Queries/s with CALLERS callers, each with one call in flight."""
 
-    async def caller(share: Sequence[Sequence[Message]]) -> None:
-        for batch in share:
-            await resolve(batch)
+    async def caller(number: int) -> None:
+        for batch in batches[number::CALLERS]:
+            await processes[number % len(processes)](batch)
 
     begin = time.perf_counter()
-    await asyncio.gather(*(caller(batches[number::CALLERS]) for number in range(CALLERS)))
+    await asyncio.gather(*(caller(number) for number in range(CALLERS)))
     return sum(map(len, batches)) / (time.perf_counter() - begin)
 
 
