@@ -49,6 +49,7 @@ from services.identity.service import (
     MatchingService,
     MatchRate,
     NewbornService,
+    OrganizationImport,
     OrganizationService,
     PersonService,
     PractitionerService,
@@ -77,7 +78,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     links = LinkService(store, system_clock, uuid7)
     identification = IdentificationService(store, system_clock, uuid7, links)
     filing = FilingService(store, system_clock, uuid7, links, matcher)
-    organizations = OrganizationService(store, system_clock)
+    organizations = OrganizationService(store, system_clock, uuid7)
+    lists = OrganizationImport(store, system_clock, uuid7)
     practitioners = PractitionerService(store, system_clock, uuid7)
 
     consent = await life.enter(channel(PeerSettings("consent", settings.consent_address), settings.server))
@@ -111,7 +113,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     )
     server.add(
         organization_service_pb2_grpc.add_OrganizationServiceServicer_to_server,
-        rpc.OrganizationServicer(organizations),
+        rpc.OrganizationServicer(organizations, lists),
         organization_service_pb2.DESCRIPTOR.services_by_name["OrganizationService"],
     )
     server.add(

@@ -59,6 +59,11 @@ def present_code(area: Area) -> str | None:
     return area.province_code if area.era is Era.PROVINCES_34 else _successors()[area.province_code]
 
 
+def former_codes(present: str) -> frozenset[str]:
+    """The codes of the 63-list whose provinces are in this one of the 34-list."""
+    return frozenset(former for former, successor in _successors().items() if successor == present)
+
+
 def present_ward(area: Area) -> str | None:
     """The commune's code in the list in force; None where it is unknown, was divided, or lies in another province than the area says.
 

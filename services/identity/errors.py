@@ -44,6 +44,13 @@ class OrganizationExists(DomainError):
     reason = "ORGANIZATION_EXISTS"
 
 
+class OrganizationParentInvalid(DomainError):
+    """The parent would make the hierarchy of facilities circular, or too deep."""
+
+    kind = Kind.INVALID
+    reason = "ORGANIZATION_PARENT_INVALID"
+
+
 class OrganizationSuspended(DomainError):
     """The facility is suspended."""
 

@@ -12,20 +12,23 @@ from services.identity.desk import DeskTransaction
 from services.identity.links import ChangeKind, FeedPage, FeedPlace, NewReviewTask, PersonChange
 from services.identity.matching.blocks import BlockKey
 from services.identity.model import (
-    CareLevel,
     Filing,
     FilingKey,
     Holder,
     IdentifierKey,
-    Organization,
-    OrganizationState,
     Person,
     PersonEvent,
     PersonIdentifier,
-    Practitioner,
     Provisional,
     Statement,
     WaitingCount,
+)
+from services.identity.registers import (
+    Organization,
+    OrganizationFilter,
+    OrganizationState,
+    Practitioner,
+    RegistryEvent,
 )
 
 T = TypeVar("T")
@@ -158,14 +161,23 @@ class Transaction(DeskTransaction, Protocol):
     async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
         """Those of the codes that are registered."""
 
-    async def organizations(self, after: str, level: CareLevel | None, limit: int) -> Sequence[Organization]:
+    async def organizations_of(self, codes: Collection[str]) -> Mapping[str, Organization]:
+        """Facilities by code."""
+
+    async def hierarchy(self) -> Mapping[str, str | None]:
+        """The parent of every facility; nobody else changes one until the transaction ends."""
+
+    async def organizations(self, wanted: OrganizationFilter, after: str, limit: int) -> Sequence[Organization]:
         """Facilities with a code after `after`, by code."""
 
     async def add_organization(self, organization: Organization) -> Organization:
         """Adds a facility; where the code is taken, the facility that has it is returned and nothing is written."""
 
-    async def suspend_organization(self, code: str, version: int) -> Organization | None:
-        """Suspends a facility that is at `version`; None when it is not."""
+    async def put_organization(self, changed: Organization) -> bool:
+        """Writes a facility that is at the version before; False, and nothing is written, when it is not."""
+
+    async def put_organizations(self, changed: Sequence[Organization]) -> None:
+        """Adds or writes facilities, whatever their version."""
 
     async def practitioner(self, id: UUID) -> Practitioner | None:
         """A practitioner."""
@@ -177,6 +189,12 @@ class Transaction(DeskTransaction, Protocol):
         """Adds a practitioner; where the licence is taken, the practitioner who has it is returned and nothing is
         written.
         """
+
+    async def put_practitioner(self, changed: Practitioner) -> bool:
+        """Writes a practitioner who is at the version before; False, and nothing is written, when it is not so."""
+
+    async def add_registry_events(self, events: Sequence[RegistryEvent]) -> None:
+        """Adds lines to the histories of the registers."""
 
     async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
         """The answer of `work`, or the one kept from the first call with this scope and request id; the answer MUST

@@ -333,6 +333,11 @@ organization = Table(
     Column("state", String(16), nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("capabilities", ARRAY(String(64)), nullable=False),
+    Column("contact", String(255), nullable=False),
+    Column("suspension_reason", String(64), nullable=False),
+    Index("ix_organization_parent_code", "parent_code"),
+    Index("ix_organization_capabilities", "capabilities", postgresql_using="gin"),
 )
 
 practitioner = Table(
@@ -344,7 +349,23 @@ practitioner = Table(
     Column("organizations", ARRAY(String(5)), nullable=False),
     Column("role", String(16), nullable=False),
     Column("created_at", TIME, nullable=False),
+    Column("licence_from", TIME),
+    Column("licence_until", TIME),
+    Column("scope", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
     Index("ix_practitioner_organizations", "organizations", postgresql_using="gin"),
+)
+
+# What became of facilities and practitioners, by resource name.
+registry_event = Table(
+    "registry_event",
+    METADATA,
+    Column("subject", String(64), primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("at", TIME, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("detail", JSONB, nullable=False),
 )
 
 person_key = person_key_table(METADATA)

@@ -15,29 +15,33 @@ from uuid import UUID
 
 from services.chassis.errors import RequestIdReused
 from services.chassis.identifiers import uuid7
+from services.identity.areas import present_code
 from services.identity.candidates import MOST_PER_KEY, Candidate, Candidates, indexed
 from services.identity.links import ChangeKind, FiledRecord, PersonChange
 from services.identity.matching.blocks import BlockKey, stored_keys
 from services.identity.model import (
     LOCAL,
-    CareLevel,
     Demographics,
     Filing,
     FilingKey,
     Holder,
     IdentifierKey,
-    Organization,
-    OrganizationState,
     Person,
     PersonEvent,
     PersonIdentifier,
     PersonState,
-    Practitioner,
     Provisional,
     Statement,
     WaitingCount,
 )
 from services.identity.ports import IdentifierTaken, Transaction
+from services.identity.registers import (
+    Organization,
+    OrganizationFilter,
+    OrganizationState,
+    Practitioner,
+    RegistryEvent,
+)
 from tests.fakes.identity_desk_memory import DeskState, MemoryDesk
 
 T = TypeVar("T")
@@ -54,6 +58,7 @@ class _State(DeskState):
     aliases: dict[tuple[str, str], tuple[UUID, datetime]] = field(default_factory=dict)
     requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     changes: list[PersonChange] = field(default_factory=list)
+    registry_events: list[RegistryEvent] = field(default_factory=list)
 
 
 def _line(person: Person) -> Person:
@@ -280,20 +285,43 @@ class _MemoryTransaction(MemoryDesk):
     async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
         return frozenset(codes) & self._state.organizations.keys()
 
-    async def organizations(self, after: str, level: CareLevel | None, limit: int) -> Sequence[Organization]:
-        ordered = sorted(self._state.organizations.values(), key=lambda one: one.code)
-        return [one for one in ordered if one.code > after and level in {None, one.care_level}][:limit]
+    async def organizations_of(self, codes: Collection[str]) -> Mapping[str, Organization]:
+        return {code: self._state.organizations[code] for code in codes if code in self._state.organizations}
+
+    async def hierarchy(self) -> Mapping[str, str | None]:
+        return {code: one.parent for code, one in self._state.organizations.items()}
+
+    async def organizations(self, wanted: OrganizationFilter, after: str, limit: int) -> Sequence[Organization]:
+        known = self._state.organizations
+
+        def above(code: str) -> list[str]:
+            parent = known[code].parent
+            return [parent, *above(parent)] if parent in known and parent else []
+
+        ordered = sorted(known.values(), key=lambda one: one.code)
+        return [
+            one
+            for one in ordered
+            if one.code > after
+            and wanted.level in {None, one.care_level}
+            and wanted.state in {None, one.state}
+            and (not wanted.capability or wanted.capability in one.capabilities)
+            and wanted.province_code in {"", present_code(one.province)}
+            and (not wanted.ancestor or wanted.ancestor in above(one.code))
+        ][:limit]
 
     async def add_organization(self, organization: Organization) -> Organization:
         return self._state.organizations.setdefault(organization.code, organization)
 
-    async def suspend_organization(self, code: str, version: int) -> Organization | None:
-        found = self._state.organizations.get(code)
-        if found is None or found.version != version:
-            return None
-        suspended = replace(found, state=OrganizationState.SUSPENDED, version=version + 1)
-        self._state.organizations[code] = suspended
-        return suspended
+    async def put_organization(self, changed: Organization) -> bool:
+        found = self._state.organizations.get(changed.code)
+        if found is None or found.version != changed.version - 1:
+            return False
+        self._state.organizations[changed.code] = changed
+        return True
+
+    async def put_organizations(self, changed: Sequence[Organization]) -> None:
+        self._state.organizations |= {one.code: one for one in changed}
 
     async def practitioner(self, id: UUID) -> Practitioner | None:
         return self._state.practitioners.get(id)
@@ -308,6 +336,16 @@ class _MemoryTransaction(MemoryDesk):
                 return one
         self._state.practitioners[practitioner.id] = practitioner
         return practitioner
+
+    async def put_practitioner(self, changed: Practitioner) -> bool:
+        found = self._state.practitioners.get(changed.id)
+        if found is None or found.version != changed.version - 1:
+            return False
+        self._state.practitioners[changed.id] = changed
+        return True
+
+    async def add_registry_events(self, events: Sequence[RegistryEvent]) -> None:
+        self._state.registry_events += events
 
     async def once(self, scope: str, request_id: str, digest: bytes, work: Callable[[], Awaitable[bytes]]) -> bytes:
         known = self._state.requests.get((scope, request_id))
@@ -330,6 +368,11 @@ class MemoryStore:
     def changes(self) -> Sequence[PersonChange]:
         """The feed."""
         return tuple(self._state.changes)
+
+    @property
+    def registry(self) -> Sequence[RegistryEvent]:
+        """The histories of the registers."""
+        return tuple(self._state.registry_events)
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await work(_MemoryTransaction(self._state))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,7 +22,6 @@ from services.identity.model import (
     Area,
     Assurance,
     BirthDate,
-    CareLevel,
     Demographics,
     Era,
     Filing,
@@ -30,17 +30,15 @@ from services.identity.model import (
     Identifier,
     IdentifierKey,
     IdentifierType,
-    Organization,
-    OrganizationState,
     Person,
     PersonEvent,
     PersonIdentifier,
     PersonState,
-    Practitioner,
     Sex,
 )
 from services.identity.ports import IdentifierTaken, Store, Transaction
 from services.identity.postgres import PostgresStore
+from services.identity.registers import CareLevel, Organization, OrganizationFilter, OrganizationState, Practitioner
 from tests.fakes.identity_memory import MemoryStore
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -169,22 +167,55 @@ async def test_the_register_of_facilities(store: Store) -> None:
     renamed = replace(hospital("27003"), display_name="Khác")
     assert await register_facility(store, renamed) == hospital("27003")
 
-    async def codes(after: str, level: CareLevel | None, limit: int) -> list[str]:
-        found = await store.read(lambda transaction: transaction.organizations(after, level, limit))
+    async def codes(after: str, limit: int, **wanted: Any) -> list[str]:
+        found = await store.read(
+            lambda transaction: transaction.organizations(OrganizationFilter(**wanted), after, limit)
+        )
         return [one.code for one in found]
 
-    assert await codes("", None, 2) == ["01001", "27003"]
-    assert await codes("27003", None, 9) == ["79002"]
-    assert await codes("", CareLevel.SPECIALISED, 9) == ["01001"]
+    assert await codes("", 2) == ["01001", "27003"]
+    assert await codes("27003", 9) == ["79002"]
+    assert await codes("", 9, level=CareLevel.SPECIALISED) == ["01001"]
+    # Three levels, one of them suspended, with capabilities; Bà Rịa - Vũng Tàu of old is Hồ Chí Minh now.
+    more = [
+        replace(
+            hospital("27004"),
+            parent="27003",
+            capabilities=("EMERGENCY", "OBSTETRICS"),
+            contact="0222 3821 242",
+            province=Area("77", Era.PROVINCES_63),
+        ),
+        replace(hospital("24005"), parent="27004", state=OrganizationState.SUSPENDED, suspension_reason="LICENCE"),
+        replace(hospital("27003"), version=2, province=Area("24", Era.PROVINCES_34)),
+    ]
+    await store.write(lambda transaction: transaction.put_organizations(more))
+    assert await store.read(lambda transaction: transaction.organizations_of(["27004", "24005", "99999"])) == {
+        "27004": more[0],
+        "24005": more[1],
+    }
+    assert await store.write(lambda transaction: transaction.hierarchy()) == {
+        "01001": None,
+        "24005": "27004",
+        "27003": None,
+        "27004": "27003",
+        "79002": None,
+    }
+    assert await codes("", 9, ancestor="27003") == ["24005", "27004"]
+    assert await codes("", 9, ancestor="27004", state=OrganizationState.ACTIVE) == []
+    assert await codes("", 9, capability="OBSTETRICS") == ["27004"]
+    assert await codes("", 9, province_code="79") == ["27004"]
+    assert await store.read(lambda transaction: transaction.organization_state("24005")) is OrganizationState.SUSPENDED
+    assert await store.read(lambda transaction: transaction.organization_state("99999")) is None
     known = await store.read(lambda transaction: transaction.known_organizations({"01001", "99999"}))
     assert known == frozenset({"01001"})
 
 
 async def test_suspending_needs_the_current_version(store: Store) -> None:
     await register_facility(store, hospital("27003"))
-    assert await store.write(lambda transaction: transaction.suspend_organization("27003", 7)) is None
-    suspended = replace(hospital("27003"), state=OrganizationState.SUSPENDED, version=2)
-    assert await store.write(lambda transaction: transaction.suspend_organization("27003", 1)) == suspended
+    suspended = replace(hospital("27003"), state=OrganizationState.SUSPENDED, version=2, suspension_reason="FIRE")
+    late = replace(suspended, version=8)
+    assert not await store.write(lambda transaction: transaction.put_organization(late))
+    assert await store.write(lambda transaction: transaction.put_organization(suspended))
     assert await store.read(lambda transaction: transaction.organization("27003")) == suspended
     assert await store.read(lambda transaction: transaction.organization("99999")) is None
 

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Integer,
+    Select,
+    String,
+    and_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import hot
 from services.chassis.statements import statement_span
-from services.identity.model import Area, CareLevel, Era, Organization, OrganizationState, Practitioner
-from services.identity.schema import organization, practitioner
+from services.identity.areas import former_codes
+from services.identity.model import Area, Era
+from services.identity.postgres.arrays import unnested
+from services.identity.registers import (
+    MAX_DEPTH,
+    CareLevel,
+    Organization,
+    OrganizationFilter,
+    OrganizationState,
+    Practitioner,
+    RegistryEvent,
+)
+from services.identity.schema import organization, practitioner, registry_event
+
+_HIERARCHY = text("SELECT pg_advisory_xact_lock(hashtext('lienthong.identity.organization'))")
+_BETWEEN = ";"
 
 
 class RegisterTables:
@@ -39,43 +67,47 @@ class RegisterTables:
         wanted = select(organization.c.code).where(organization.c.code == func.any(sorted(codes)))
         return frozenset((await self._connection.execute(wanted)).scalars())
 
-    async def organizations(self, after: str, level: CareLevel | None, limit: int) -> Sequence[Organization]:
+    async def organizations_of(self, codes: Collection[str]) -> Mapping[str, Organization]:
+        """Facilities by code."""
+        wanted = select(organization).where(organization.c.code == func.any(sorted(codes)))
+        return {row.code: _organization_in(row) for row in await self._connection.execute(wanted)}
+
+    async def hierarchy(self) -> Mapping[str, str | None]:
+        """The parent of every facility; nobody else changes one until the transaction ends."""
+        await self._connection.execute(_HIERARCHY)
+        rows = await self._connection.execute(select(organization.c.code, organization.c.parent_code))
+        return {row.code: row.parent_code for row in rows}
+
+    async def organizations(self, wanted: OrganizationFilter, after: str, limit: int) -> Sequence[Organization]:
         """Facilities with a code after `after`, by code."""
-        wanted = select(organization).where(organization.c.code > after).order_by(organization.c.code).limit(limit)
-        if level is not None:
-            wanted = wanted.where(organization.c.care_level == level.value)
-        return [_organization_in(row) for row in await self._connection.execute(wanted)]
+        found = _filtered(select(organization), wanted).where(organization.c.code > after)
+        rows = await self._connection.execute(found.order_by(organization.c.code).limit(limit))
+        return [_organization_in(row) for row in rows]
 
     async def add_organization(self, new: Organization) -> Organization:
         """Adds a facility, or returns the one that has the code."""
-        await self._connection.execute(
-            upsert(organization)
-            .values(
-                code=new.code,
-                display_name=new.display_name,
-                care_level=new.care_level.value,
-                province_code=new.province.province_code,
-                province_era=new.province.era.value,
-                parent_code=new.parent,
-                state=new.state.value,
-                created_at=new.created_at,
-                version=new.version,
-            )
-            .on_conflict_do_nothing()
-        )
+        await self._connection.execute(upsert(organization).values(_row(new)).on_conflict_do_nothing())
         row = (await self._connection.execute(select(organization).where(organization.c.code == new.code))).one()
         return _organization_in(row)
 
-    async def suspend_organization(self, code: str, version: int) -> Organization | None:
-        """Suspends a facility that is at `version`."""
-        changed = await self._connection.execute(
-            update(organization)
-            .where(organization.c.code == code, organization.c.version == version)
-            .values(state=OrganizationState.SUSPENDED.value, version=version + 1)
-            .returning(*organization.c)
-        )
-        row = changed.one_or_none()
-        return None if row is None else _organization_in(row)
+    async def put_organization(self, changed: Organization) -> bool:
+        """Writes a facility that is at the version before; False when it is not."""
+        before = (organization.c.code == changed.code) & (organization.c.version == changed.version - 1)
+        done = await self._connection.execute(update(organization).where(before).values(_row(changed)))
+        return bool(done.rowcount)
+
+    async def put_organizations(self, changed: Sequence[Organization]) -> None:
+        """Adds or writes facilities, whatever their version; one statement."""
+        if not changed:
+            return
+        rows = [_row(one) for one in changed]
+        types: Mapping[str, Any] = {"created_at": DateTime(timezone=True), "version": Integer}
+        given = unnested(**{name: (types.get(name, String), [_flat(row[name]) for row in rows]) for name in rows[0]}).c
+        values: dict[str, ColumnElement[Any]] = {name: given[name] for name in rows[0]}
+        values["capabilities"] = func.string_to_array(given.capabilities, _BETWEEN)
+        made = upsert(organization).from_select(list(values), select(*values.values()))
+        kept = {name: made.excluded[name] for name in values if name not in {"code", "created_at"}}
+        await self._connection.execute(made.on_conflict_do_update(index_elements=["code"], set_=kept))
 
     async def practitioner(self, id: UUID) -> Practitioner | None:
         """A practitioner."""
@@ -92,20 +124,81 @@ class RegisterTables:
 
     async def add_practitioner(self, new: Practitioner) -> Practitioner:
         """Adds a practitioner, or returns the one who has the licence."""
-        await self._connection.execute(
-            upsert(practitioner)
-            .values(
-                id=new.id,
-                licence=new.licence,
-                human_name=new.human_name,
-                organizations=list(new.organizations),
-                role=new.role,
-                created_at=new.created_at,
-            )
-            .on_conflict_do_nothing()
-        )
+        await self._connection.execute(upsert(practitioner).values(_practitioner_row(new)).on_conflict_do_nothing())
         row = (await self._connection.execute(select(practitioner).where(practitioner.c.licence == new.licence))).one()
         return _practitioner_in(row)
+
+    async def put_practitioner(self, changed: Practitioner) -> bool:
+        """Writes a practitioner who is at the version before; False when it is not so."""
+        before = (practitioner.c.id == changed.id) & (practitioner.c.version == changed.version - 1)
+        done = await self._connection.execute(update(practitioner).where(before).values(_practitioner_row(changed)))
+        return bool(done.rowcount)
+
+    async def add_registry_events(self, events: Sequence[RegistryEvent]) -> None:
+        """Adds lines to histories."""
+        if events:
+            await self._connection.execute(
+                insert(registry_event),
+                [
+                    {
+                        "subject": one.subject,
+                        "id": one.id,
+                        "kind": one.kind.value,
+                        "at": one.at,
+                        "actor": one.actor,
+                        "detail": dict(one.detail),
+                    }
+                    for one in events
+                ],
+            )
+
+
+def _filtered(found: Select[Any], wanted: OrganizationFilter) -> Select[Any]:
+    of = organization.c
+    if wanted.level is not None:
+        found = found.where(of.care_level == wanted.level.value)
+    if wanted.state is not None:
+        found = found.where(of.state == wanted.state.value)
+    if wanted.capability:
+        found = found.where(of.capabilities.contains([wanted.capability]))
+    if wanted.province_code:
+        former = sorted(former_codes(wanted.province_code))
+        found = found.where(
+            or_(
+                and_(of.province_era == Era.PROVINCES_34.value, of.province_code == wanted.province_code),
+                and_(of.province_era == Era.PROVINCES_63.value, of.province_code == func.any(former)),
+            )
+        )
+    if wanted.ancestor:
+        below = (
+            select(of.code, literal(1).label("depth"))
+            .where(of.parent_code == wanted.ancestor)
+            .cte("below", recursive=True)
+        )
+        deeper = select(of.code, below.c.depth + 1).where(of.parent_code == below.c.code, below.c.depth < MAX_DEPTH)
+        found = found.where(of.code.in_(select(below.union_all(deeper).c.code)))
+    return found
+
+
+def _flat(value: Any) -> Any:
+    return _BETWEEN.join(value) if isinstance(value, list) else value
+
+
+def _row(one: Organization) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "display_name": one.display_name,
+        "care_level": one.care_level.value,
+        "province_code": one.province.province_code,
+        "province_era": one.province.era.value,
+        "parent_code": one.parent,
+        "state": one.state.value,
+        "created_at": one.created_at,
+        "version": one.version,
+        "capabilities": list(one.capabilities),
+        "contact": one.contact,
+        "suspension_reason": one.suspension_reason,
+    }
 
 
 def _organization_in(row: Any) -> Organization:
@@ -118,7 +211,25 @@ def _organization_in(row: Any) -> Organization:
         state=OrganizationState(row.state),
         created_at=row.created_at,
         version=row.version,
+        capabilities=tuple(row.capabilities),
+        contact=row.contact,
+        suspension_reason=row.suspension_reason,
     )
+
+
+def _practitioner_row(one: Practitioner) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "licence": one.licence,
+        "human_name": one.human_name,
+        "organizations": list(one.organizations),
+        "role": one.role,
+        "created_at": one.created_at,
+        "licence_from": one.licence_from,
+        "licence_until": one.licence_until,
+        "scope": one.scope,
+        "version": one.version,
+    }
 
 
 def _practitioner_in(row: Any) -> Practitioner:
@@ -129,4 +240,8 @@ def _practitioner_in(row: Any) -> Practitioner:
         organizations=tuple(row.organizations),
         role=row.role,
         created_at=row.created_at,
+        licence_from=row.licence_from,
+        licence_until=row.licence_until,
+        scope=row.scope,
+        version=row.version,
     )

@@ -45,6 +45,23 @@ class PractitionerServicer(practitioner_service_pb2_grpc.PractitionerServiceServ
         found = await self._service.get(current_call().principal, id)
         return practitioner_service_pb2.GetPractitionerResponse(practitioner=practitioners.practitioner_message(found))
 
+    async def UpdatePractitioner(
+        self, request: practitioner_service_pb2.UpdatePractitionerRequest, context: RpcContext
+    ) -> practitioner_service_pb2.UpdatePractitionerResponse:
+        """Changes a practitioner."""
+        id = scalars.resource_id(request.practitioner.name, "practitioners", "practitioner.name")
+        changed = await self._service.update(
+            current_call().principal,
+            practitioners.practitioner_in(request.practitioner, id),
+            frozenset(request.update_mask.paths),
+            request.practitioner.etag,
+            scalars.request_uuid(request.request_id),
+            digest(request),
+        )
+        return practitioner_service_pb2.UpdatePractitionerResponse(
+            practitioner=practitioners.practitioner_message(changed)
+        )
+
     async def ListPractitioners(
         self, request: practitioner_service_pb2.ListPractitionersRequest, context: RpcContext
     ) -> practitioner_service_pb2.ListPractitionersResponse:

@@ -10,6 +10,7 @@ from services.identity.service.identification import Identification, Identificat
 from services.identity.service.links import LinkService, Wish
 from services.identity.service.matching import InFlight, Matcher, MatchRate
 from services.identity.service.newborns import Birth, NewbornService
+from services.identity.service.organization_import import OrganizationImport
 from services.identity.service.organizations import OrganizationService
 from services.identity.service.persons import PersonService
 from services.identity.service.practitioners import PractitionerService
@@ -35,6 +36,7 @@ __all__ = [
     "Matcher",
     "MatchingService",
     "NewbornService",
+    "OrganizationImport",
     "OrganizationService",
     "PersonService",
     "PractitionerService",

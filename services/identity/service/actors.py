@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.chassis.principal import Principal, PrincipalKind
 from services.identity.errors import OrganizationNotFound, OrganizationSuspended
-from services.identity.model import OrganizationState
 from services.identity.ports import Transaction
+from services.identity.registers import OrganizationState
 
 AT_FACILITY = frozenset({PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER})
 """Kinds that act for a facility."""

@@ -11,12 +11,14 @@ import pytest
 
 from services.chassis.clock import FrozenClock
 from services.chassis.principal import Principal, PrincipalKind
-from services.identity.model import Area, CareLevel, Era, Organization, OrganizationState
+from services.identity.model import Area, Era
+from services.identity.registers import CareLevel, Organization, OrganizationState
 from services.identity.service import (
     FilingService,
     IdentificationService,
     LinkService,
     NewbornService,
+    OrganizationImport,
     OrganizationService,
     PersonService,
     PractitionerService,
@@ -59,6 +61,7 @@ class Operations:
     identification: IdentificationService
     filing: FilingService
     organizations: OrganizationService
+    lists: OrganizationImport
     practitioners: PractitionerService
 
 
@@ -85,7 +88,8 @@ async def fresh_operations() -> Operations:
         links,
         IdentificationService(store, clock, new_id, links),
         FilingService(store, clock, new_id, links),
-        OrganizationService(store, clock),
+        OrganizationService(store, clock, new_id),
+        OrganizationImport(store, clock, new_id),
         PractitionerService(store, clock, new_id),
     )
     for code in ("01001", "79002"):

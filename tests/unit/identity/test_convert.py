@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from google.type import date_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from lienthong.identity.v1 import organization_pb2, person_pb2, source_record_service_pb2
+from lienthong.identity.v1 import organization_pb2, organization_service_pb2, person_pb2, source_record_service_pb2
 from lienthong.type.v1 import administrative_area_pb2, identifier_pb2
 
 from services.chassis.errors import InvalidArgument
@@ -20,7 +20,6 @@ from services.identity.model import (
     Area,
     Assurance,
     BirthDate,
-    CareLevel,
     Demographics,
     Era,
     FieldEvidence,
@@ -29,16 +28,14 @@ from services.identity.model import (
     Identifier,
     IdentifierKey,
     IdentifierType,
-    Organization,
-    OrganizationState,
     Outcome,
     Person,
     PersonIdentifier,
     PersonState,
-    Practitioner,
     Resolution,
     Sex,
 )
+from services.identity.registers import CareLevel, Organization, OrganizationState, Practitioner
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -148,7 +145,12 @@ def test_small_refusals_name_their_field() -> None:
         (lambda: scalars.request_uuid("1"), "request_id"),
         (lambda: scalars.identifiers_in([identifier_pb2.Identifier(value="1")], "identifiers"), "identifiers[0].type"),
         (lambda: scalars.count([1, 2], 1, "queries"), "queries"),
-        (lambda: organizations.page_level(9), "care_level"),
+        (
+            lambda: organizations.filter_in(
+                organization_service_pb2.ListOrganizationsRequest(care_level=9)  # type: ignore[arg-type] # unknown here
+            ),
+            "care_level",
+        ),
     ):
         with pytest.raises(InvalidArgument) as refused:
             call()

@@ -189,7 +189,7 @@ async def test_only_a_steward_vouches_for_the_registry(operations: Operations) -
 
 
 async def test_a_suspended_or_unknown_facility_can_neither_register_nor_resolve(operations: Operations) -> None:
-    await operations.organizations.suspend(ADMIN, "01001", "", "s1", b"1")
+    await operations.organizations.suspend(ADMIN, "01001", "", "", "s1", b"1")
     with pytest.raises(OrganizationSuspended):
         await register(operations, CITIZEN_ID)
     with pytest.raises(OrganizationSuspended):

@@ -153,7 +153,7 @@ async def test_every_fault_of_an_arrival_is_named_at_once(operations: Operations
 
 
 async def test_a_suspended_facility_registers_and_lists_nobody(operations: Operations) -> None:
-    await operations.organizations.suspend(ADMIN, "01001", "", "s1", b"1")
+    await operations.organizations.suspend(ADMIN, "01001", "", "", "s1", b"1")
     with pytest.raises(OrganizationSuspended):
         await arrive(operations)
     with pytest.raises(OrganizationSuspended):

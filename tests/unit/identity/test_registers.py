@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,7 +18,8 @@ from services.identity.errors import (
     PractitionerExists,
     PractitionerNotFound,
 )
-from services.identity.model import Area, CareLevel, Era, OrganizationState, Practitioner
+from services.identity.model import Area, Era
+from services.identity.registers import CareLevel, OrganizationFilter, OrganizationState, Practitioner
 from tests.unit.identity.conftest import ADMIN, CLINIC, HOSPITAL, NOW, Operations, facility
 
 
@@ -33,7 +36,7 @@ async def test_a_facility_is_registered_once(operations: Operations) -> None:
 
 async def test_a_retry_repeats_the_first_answer_even_after_a_suspension(operations: Operations) -> None:
     first = await operations.organizations.create(ADMIN, facility("27003"), "r1", b"1")
-    await operations.organizations.suspend(ADMIN, "27003", first.etag, "r2", b"2")
+    await operations.organizations.suspend(ADMIN, "27003", first.etag, "", "r2", b"2")
     assert await operations.organizations.create(ADMIN, facility("27003"), "r1", b"1") == first
 
 
@@ -71,20 +74,26 @@ async def test_a_parent_must_be_registered(operations: Operations) -> None:
 async def test_suspending(operations: Operations) -> None:
     before = await operations.organizations.get("01001")
     with pytest.raises(EtagMismatch):
-        await operations.organizations.suspend(ADMIN, "01001", '"7"', "r1", b"1")
-    after = await operations.organizations.suspend(ADMIN, "01001", before.etag, "r2", b"2")
+        await operations.organizations.suspend(ADMIN, "01001", '"7"', "", "r1", b"1")
+    after = await operations.organizations.suspend(ADMIN, "01001", before.etag, "", "r2", b"2")
     assert (after.state, after.etag == before.etag) == (OrganizationState.SUSPENDED, False)
-    assert await operations.organizations.suspend(ADMIN, "01001", "", "r3", b"3") == after
+    assert await operations.organizations.suspend(ADMIN, "01001", "", "", "r3", b"3") == after
     with pytest.raises(OrganizationNotFound):
-        await operations.organizations.suspend(ADMIN, "27999", "", "r4", b"4")
+        await operations.organizations.suspend(ADMIN, "27999", "", "", "r4", b"4")
 
 
 async def test_listing_by_code_and_level(operations: Operations) -> None:
     special = replace(facility("27003"), care_level=CareLevel.SPECIALISED)
     await operations.organizations.create(ADMIN, special, "r1", b"1")
-    assert [one.code for one in await operations.organizations.list("", None, 10)] == ["01001", "27003", "79002"]
-    assert [one.code for one in await operations.organizations.list("01001", None, 1)] == ["27003"]
-    assert [one.code for one in await operations.organizations.list("", CareLevel.SPECIALISED, 10)] == ["27003"]
+    assert [one.code for one in await operations.organizations.list(OrganizationFilter(), "", 10)] == [
+        "01001",
+        "27003",
+        "79002",
+    ]
+    assert [one.code for one in await operations.organizations.list(OrganizationFilter(), "01001", 1)] == ["27003"]
+    assert [
+        one.code for one in await operations.organizations.list(OrganizationFilter(level=CareLevel.SPECIALISED), "", 10)
+    ] == ["27003"]
 
 
 DOCTOR = Practitioner(
@@ -140,3 +149,43 @@ async def test_a_facility_sees_its_own_practitioners(operations: Operations) -> 
         await operations.practitioners.get(CLINIC, nurse.id)
     with pytest.raises(OrganizationNotFound):
         await operations.practitioners.list(Principal(PrincipalKind.FACILITY, "x", facility="79002"), "01001", None, 1)
+
+
+async def test_a_practitioner_changes(operations: Operations) -> None:
+    first = await operations.practitioners.create(ADMIN, DOCTOR, "r1", b"1")
+    draft = replace(
+        first, organizations=("79002",), scope="INTERNAL_MEDICINE", licence_from=NOW, licence_until=NOW + timedelta(9)
+    )
+    fields = {"organizations", "scope", "licence_period"}
+    after = await operations.practitioners.update(ADMIN, draft, fields, first.etag, "u1", b"1")
+    assert after == replace(draft, version=2)
+    assert after.licensed(NOW)
+    assert not after.licensed(NOW + timedelta(9))
+    assert not after.licensed(NOW - timedelta(seconds=1))
+    assert operations.store.registry[-1].detail == {"fields": "licence_period,organizations,scope"}
+    assert await operations.practitioners.update(ADMIN, draft, fields, "", "u2", b"2") == after
+    with pytest.raises(EtagMismatch):
+        await operations.practitioners.update(ADMIN, replace(draft, scope=""), {"scope"}, first.etag, "u3", b"3")
+    elsewhere = replace(draft, organizations=("27999",))
+    with pytest.raises(OrganizationNotFound):
+        await operations.practitioners.update(ADMIN, elsewhere, {"organizations"}, "", "u4", b"4")
+    with pytest.raises(PractitionerNotFound):
+        await operations.practitioners.update(ADMIN, replace(draft, id=UUID(int=9)), {"scope"}, "", "u5", b"5")
+
+
+@pytest.mark.parametrize(
+    ("change", "fields", "field"),
+    [
+        ({}, set(), "update_mask"),
+        ({}, {"licence"}, "update_mask"),
+        ({"scope": "all of it"}, {"scope"}, "practitioner.scope"),
+        ({"licence_from": NOW, "licence_until": NOW}, {"licence_period"}, "practitioner.licence_period"),
+        ({"role": "shaman", "human_name": ""}, {"role"}, "practitioner.role"),
+    ],
+)
+async def test_what_cannot_change_of_a_practitioner(
+    operations: Operations, change: dict[str, Any], fields: set[str], field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await operations.practitioners.update(ADMIN, replace(DOCTOR, **change), fields, "", "u1", b"1")
+    assert [one.field for one in refused.value.violations] == [field]
