@@ -26,7 +26,7 @@ DISTRIBUTION = {
     "identifier_lookup": "blind",
     "source_record": "facility_id",
 }
-APPEND_ONLY = ("person_identifier", "identifier_lookup", "person_event", "source_record", "practitioner")
+APPEND_ONLY = ("person_identifier", "identifier_lookup", "person_event", "source_record", "registry_event")
 
 
 def test_migrations_make_the_schema(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.identity.crosscheck import NameAgreement, compare_names
@@ -106,6 +106,8 @@ def test_without_marks_a_name_stays_close(text: str) -> None:
         for c in unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d"))
         if not unicodedata.combining(c)
     )
+    # Without its mark Ánh reads like anh before a family name, which is how men are addressed: nobody could tell.
+    assume(len(name(text).tokens) == len(name(bare).tokens))
     assert compare(text, bare) in {NameAgreement.SAME, NameAgreement.CLOSE, NameAgreement.ABSENT}
 
 
