@@ -97,3 +97,40 @@ async def test_practitioners_of_a_facility(identity: Running) -> None:
                 wanted, timeout=TIMEOUT
             )
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_nation_of_facilities_comes_as_one_list(identity: Running) -> None:
+    header = "code,display_name,care_level,province_code,province_era,parent,capabilities,contact\r\n"
+    # Children stand before the parent that they belong to.
+    rows = [
+        f'{province}{number:03},"Trạm y tế xã Đông Hòa, số {number}",INITIAL,{province},PROVINCES_63,{province}999,EMERGENCY,\r\n'
+        for province in ("02", "04", "06", "08", "10", "11", "12", "14", "15", "17", "19", "20", "22")
+        for number in range(1000)
+        if number != 999
+    ]
+    heads = [
+        f"{province}999,Bệnh viện đa khoa tỉnh,BASIC,{province},PROVINCES_63,,OBSTETRICS;EMERGENCY,\r\n"
+        for province in ("02", "04", "06", "08", "10", "11", "12", "14", "15", "17", "19", "20", "22")
+    ]
+    content = "\ufeff" + header + "".join(rows + heads) + "24001,Bệnh viện,BASIC,99,PROVINCES_63,,,\r\n"
+    request = organization_service_pb2.ImportOrganizationsRequest(request_id=str(uuid4()), csv=content.encode())
+    wanted = organization_service_pb2.ListOrganizationsRequest(ancestor="organizations/02999", page_size=500)
+    async with identity.as_officer(PrincipalKind.ADMIN) as channel:
+        stub = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+        done = await stub.ImportOrganizations(request, timeout=TIMEOUT)
+        assert await stub.ImportOrganizations(request, timeout=TIMEOUT) == done
+        request.request_id = str(uuid4())
+        again = await stub.ImportOrganizations(request, timeout=TIMEOUT)
+        below: list[organization_pb2.Organization] = []
+        while True:
+            page = await stub.ListOrganizations(wanted, timeout=TIMEOUT)
+            below += page.organizations
+            wanted.page_token = page.next_page_token
+            if not wanted.page_token:
+                break
+    assert (done.created_count, done.updated_count, done.rejected_count) == (13_000, 0, 1)
+    assert [(one.line, one.column, one.reason) for one in done.errors] == [
+        (13_002, "province_code", "PROVINCE_UNKNOWN")
+    ]
+    assert (again.created_count, again.updated_count, again.unchanged_count) == (0, 0, 13_000)
+    assert [one.code for one in below] == [f"02{number:03}" for number in range(999)]
