@@ -14,6 +14,8 @@ from lienthong.identity.v1 import (
     person_link_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
+    population_service_pb2,
+    population_service_pb2_grpc,
     practitioner_service_pb2,
     practitioner_service_pb2_grpc,
     source_record_service_pb2,
@@ -37,6 +39,7 @@ from services.identity.config import Settings
 from services.identity.jobs import WaitingWatch
 from services.identity.peers import GrpcAccessLedger
 from services.identity.postgres import PostgresFeed, PostgresStore
+from services.identity.propose import propose_command
 from services.identity.reindex import reindex_command
 from services.identity.service import (
     FeedService,
@@ -52,6 +55,7 @@ from services.identity.service import (
     OrganizationImport,
     OrganizationService,
     PersonService,
+    PopulationService,
     PractitionerService,
     ProvisionalService,
     ReviewService,
@@ -121,6 +125,11 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         rpc.PractitionerServicer(practitioners),
         practitioner_service_pb2.DESCRIPTOR.services_by_name["PractitionerService"],
     )
+    server.add(
+        population_service_pb2_grpc.add_PopulationServiceServicer_to_server,
+        rpc.PopulationServicer(PopulationService(store, system_clock, uuid7)),
+        population_service_pb2.DESCRIPTOR.services_by_name["PopulationService"],
+    )
     server.job("waiting", WaitingWatch(store, system_clock, instruments).run)
     server.job("feed", feed.poll)
     server.job("prune_feed", partial(feed.keep_short, settings.feed.prune_seconds))
@@ -129,5 +138,5 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
 
 
 if __name__ == "__main__":
-    commands = {"rotate-keys": rotation_command("identity"), "reindex": reindex_command}
+    commands = {"rotate-keys": rotation_command("identity"), "reindex": reindex_command, "propose": propose_command}
     raise SystemExit(run("identity", Settings, compose, MIGRATIONS, sys.argv[1:], commands))

@@ -8,6 +8,7 @@ from services.chassis.workload import CONSENT, GATEWAY, RECORDS, REFERRALS, Acce
 _PERSON = "lienthong.identity.v1.PersonService/"
 _LINK = "lienthong.identity.v1.PersonLinkService/"
 _ORGANIZATION = "lienthong.identity.v1.OrganizationService/"
+_POPULATION = "lienthong.identity.v1.PopulationService/"
 _PRACTITIONER = "lienthong.identity.v1.PractitionerService/"
 
 _ADMIN = (GATEWAY, PrincipalKind.ADMIN)
@@ -57,6 +58,10 @@ ACCESS: AccessTable = {
     _ORGANIZATION + "ReinstateOrganization": allow(_ADMIN),
     _ORGANIZATION + "GetOrganization": allow(*_EVERYBODY, *_ROLES),
     _ORGANIZATION + "ListOrganizations": allow(*_EVERYBODY),
+    _POPULATION + "CreatePopulationLoad": allow(_ADMIN),
+    _POPULATION + "LoadPopulationPart": allow(_ADMIN),
+    _POPULATION + "GetPopulationLoad": allow(_ADMIN),
+    _POPULATION + "ListPopulationLoadErrors": allow(_ADMIN),
     _PRACTITIONER + "CreatePractitioner": allow(_ADMIN),
     _PRACTITIONER + "UpdatePractitioner": allow(_ADMIN),
     _PRACTITIONER + "GetPractitioner": allow(*_FACILITY, _ADMIN),

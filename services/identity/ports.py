@@ -23,6 +23,7 @@ from services.identity.model import (
     Statement,
     WaitingCount,
 )
+from services.identity.population import PopulationTransaction
 from services.identity.registers import (
     Organization,
     OrganizationFilter,
@@ -52,7 +53,7 @@ class LinksMoved(IdentifierTaken):
         self.entries = frozenset(entries)
 
 
-class Transaction(DeskTransaction, Protocol):
+class Transaction(DeskTransaction, PopulationTransaction, Protocol):
     """One transaction: what it reads is committed, what it writes is visible to nobody before the end and to all
     after it.
     """

@@ -1,4 +1,5 @@
-"""The command `reindex`: the blind indexes made anew under the blind key that is written, in small batches, while the role serves.
+"""The command `reindex`: the blind indexes made anew under the blind key that is written, and what persons are found by under the present
+normaliser, in small batches, while the role serves.
 
 Values lie sealed beside their indexes, so nothing but the keys is needed. Run it when every process of the role writes under the new key
 (`services.chassis.keyring`); when it says that nothing is left, the old one can be forgotten.
@@ -25,6 +26,8 @@ from services.chassis.keyring.persons import KeysOf
 from services.chassis.settings import DatabaseSettings, SettingsError, load
 from services.chassis.status import write_problems
 from services.identity.model import IdentifierType
+from services.identity.normalise import NORMALISER_VERSION
+from services.identity.postgres.store import PostgresTransaction
 from services.identity.postgres.vault import Vault
 
 BATCH = 500
@@ -64,6 +67,13 @@ _MOVE_RECORDS = text(
     " CAST(:new_saids AS bytea[])) AS moved (facility_id, mrn, said, new_mrn, new_said)"
     " WHERE filed.facility_id = moved.facility_id AND filed.mrn_blind = moved.mrn AND filed.said_blind = moved.said"
 )
+# Who may be found by demographics, and is not yet by what this version of the normaliser and of the key makes of them.
+_FEATURES = text(
+    "SELECT person.person_id FROM person LEFT JOIN person_feature feature ON feature.person_id = person.person_id"
+    " WHERE person.person_id > CAST(:after AS uuid) AND person.state = 'ACTIVE' AND NOT person.protected"
+    " AND (feature.person_id IS NULL OR feature.normaliser <> :normaliser OR feature.blind_version <> :version)"
+    " ORDER BY person.person_id LIMIT :limit FOR UPDATE OF person"
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class Reindexed:
 
     numbers: int = 0
     records: int = 0
+    features: int = 0
     erased: int = 0
     damaged: int = 0
 
@@ -120,7 +131,12 @@ class Reindex:
 
     async def run(self, report: Callable[[Reindexed], None], *, batch: int = BATCH) -> Reindexed:
         """Goes once through identifiers and source records; `report` learns what is done after each batch."""
-        for move, start in ((self._numbers, (UUID(int=0), "", b"")), (self._records, ("", b"", b""))):
+        moves = (
+            (self._numbers, (UUID(int=0), "", b"")),
+            (self._records, ("", b"", b"")),
+            (self._features, (UUID(int=0),)),
+        )
+        for move, start in moves:
             after: tuple[Any, ...] | None = start
             while after is not None:
                 before, came_from = Reindexed(**vars(self._done)), after
@@ -197,6 +213,26 @@ class Reindex:
         self._done.records += len(moved)
         return rows[-1].facility_id, rows[-1].mrn_blind, rows[-1].said_blind
 
+    async def _features(
+        self, connection: AsyncConnection, after: tuple[Any, ...], limit: int
+    ) -> tuple[Any, ...] | None:
+        asked = {
+            "after": after[0],
+            "normaliser": NORMALISER_VERSION,
+            "version": self._vault.blind_versions[0],
+            "limit": limit,
+        }
+        ids = list((await connection.execute(_FEATURES, asked)).scalars())
+        if not ids:
+            return None
+        transaction = PostgresTransaction(connection, self._vault, self._keys)
+        persons = list((await transaction.persons(ids)).values())
+        keys = await self._keys.find(connection, ids)
+        await transaction.renew_features(persons, keys)
+        self._done.features += len(persons)
+        self._done.erased += len(ids) - len(persons)
+        return (ids[-1],)
+
     def _opened(self, keys: KeysOf, row: Any, open: Callable[[Any, Any], Any]) -> Any:
         try:
             return open(keys[row.person_id], row)
@@ -208,7 +244,9 @@ class Reindex:
 
 
 def _report(done: Reindexed) -> None:
-    _say(f"{done.numbers} identifiers and {done.records} source records indexed anew")
+    _say(
+        f"{done.numbers} identifiers, {done.records} source records and {done.features} persons' demographics indexed anew"
+    )
 
 
 def _say(line: str) -> None:

@@ -321,6 +321,14 @@ population_load_error = Table(
     Column("reason", String(64), primary_key=True),
 )
 
+re_resolution = Table(
+    "re_resolution",
+    METADATA,
+    Column("version", String(64), primary_key=True),
+    Column("last_person_id", UUID, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+)
+
 organization = Table(
     "organization",
     METADATA,

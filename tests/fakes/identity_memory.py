@@ -34,6 +34,7 @@ from services.identity.model import (
     Statement,
     WaitingCount,
 )
+from services.identity.population import PopulationLoad, RowFault
 from services.identity.ports import IdentifierTaken, Transaction
 from services.identity.registers import (
     Organization,
@@ -58,6 +59,9 @@ class _State(DeskState):
     aliases: dict[tuple[str, str], tuple[UUID, datetime]] = field(default_factory=dict)
     requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     changes: list[PersonChange] = field(default_factory=list)
+    loads: dict[str, tuple[PopulationLoad, bytes]] = field(default_factory=dict)
+    load_faults: dict[tuple[str, RowFault], None] = field(default_factory=dict)
+    places: dict[str, UUID] = field(default_factory=dict)
     registry_events: list[RegistryEvent] = field(default_factory=list)
 
 
@@ -322,6 +326,33 @@ class _MemoryTransaction(MemoryDesk):
 
     async def put_organizations(self, changed: Sequence[Organization]) -> None:
         self._state.organizations |= {one.code: one for one in changed}
+
+    async def add_load(self, load: PopulationLoad) -> PopulationLoad:
+        return self._state.loads.setdefault(load.source, (load, b""))[0]
+
+    async def load(self, source: str, *, hold: bool = False) -> PopulationLoad | None:
+        found = self._state.loads.get(source)
+        return found[0] if found else None
+
+    async def is_last_part(self, source: str, digest: bytes) -> bool:
+        return self._state.loads[source][1] == digest
+
+    async def put_load(self, load: PopulationLoad, digest: bytes, faults: Collection[RowFault]) -> None:
+        self._state.loads[load.source] = (load, digest)
+        self._state.load_faults |= {(load.source, one): None for one in faults}
+
+    async def load_faults(self, source: str, after: RowFault | None, limit: int) -> Sequence[RowFault]:
+        ordered = sorted(one for of, one in self._state.load_faults if of == source)
+        return [one for one in ordered if after is None or one > after][:limit]
+
+    async def place(self, version: str) -> UUID | None:
+        return self._state.places.get(version)
+
+    async def put_place(self, version: str, last: UUID, at: datetime) -> None:
+        self._state.places[version] = last
+
+    async def entries_after(self, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return [id for id in sorted(self._state.persons) if after is None or id > after][:limit]
 
     async def practitioner(self, id: UUID) -> Practitioner | None:
         return self._state.practitioners.get(id)

@@ -39,6 +39,7 @@ async def _each(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
 
 
 _CHECKS: dict[str, Check | None] = {}
+_MASK = "google.protobuf.FieldMask"
 
 
 def check(message: Message) -> None:
@@ -64,8 +65,25 @@ def _check_for(descriptor: Any) -> Check | None:
         for step in steps:
             step(message, path, missing)
 
-    _CHECKS[name] = find if steps else None
+    mask = descriptor.fields_by_name.get("update_mask")
+    partial = mask is not None and mask.message_type is not None and mask.message_type.full_name == _MASK
+    _CHECKS[name] = (_masked(find) if partial else find) if steps else None
     return _CHECKS[name]
+
+
+def _masked(find: Check) -> Check:
+    """The check of an update (AIP-134): of the resource only those fields have to be set that are to change."""
+
+    def masked(message: Any, path: str, missing: list[FieldViolation]) -> None:
+        all_missing: list[FieldViolation] = []
+        find(message, path, all_missing)
+        paths = tuple(message.update_mask.paths)
+        for one in all_missing:
+            _, dot, inside = one.field.removeprefix(path).partition(".")
+            if not dot or any(f"{inside}.".startswith(f"{changing}.") for changing in paths):
+                missing.append(one)
+
+    return masked
 
 
 def _step(field: Any) -> Check | None:

@@ -14,6 +14,7 @@ from services.chassis.keyring import Keyring, PersonKeys
 from services.identity.links import ChangeKind, PersonChange
 from services.identity.model import PersonEvent
 from services.identity.ports import Transaction
+from services.identity.postgres.population import PopulationTables
 from services.identity.postgres.registers import RegisterTables
 from services.identity.postgres.reviews import ReviewTables
 from services.identity.postgres.updates import UpdateTables
@@ -23,7 +24,7 @@ from services.identity.schema import request
 T = TypeVar("T")
 
 
-class _Transaction(ReviewTables, UpdateTables, RegisterTables):
+class PostgresTransaction(ReviewTables, UpdateTables, RegisterTables, PopulationTables):
     """One connection, inside a transaction or reading."""
 
     def __init__(self, connection: AsyncConnection, vault: Vault, keys: PersonKeys) -> None:
@@ -72,7 +73,9 @@ class PostgresStore:
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work`, which only reads."""
-        return await self._database.read(lambda connection: work(_Transaction(connection, self._vault, self._keys)))
+        return await self._database.read(
+            lambda connection: work(PostgresTransaction(connection, self._vault, self._keys))
+        )
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work` in one transaction, again after a serialization failure."""
@@ -80,7 +83,7 @@ class PostgresStore:
 
         async def noting(connection: AsyncConnection) -> T:
             nonlocal told
-            transaction = _Transaction(connection, self._vault, self._keys)
+            transaction = PostgresTransaction(connection, self._vault, self._keys)
             result = await work(transaction)
             told = transaction.told
             return result

@@ -2,6 +2,7 @@
 
 from services.identity.rpc.organizations import OrganizationServicer
 from services.identity.rpc.persons import PersonServicer
+from services.identity.rpc.population import PopulationServicer
 from services.identity.rpc.practitioners import PractitionerServicer
 from services.identity.rpc.reviews import PersonLinkServicer
 from services.identity.rpc.source_records import SourceRecordServicer
@@ -10,6 +11,7 @@ __all__ = [
     "OrganizationServicer",
     "PersonLinkServicer",
     "PersonServicer",
+    "PopulationServicer",
     "PractitionerServicer",
     "SourceRecordServicer",
 ]

@@ -13,7 +13,9 @@ from services.identity.service.newborns import Birth, NewbornService
 from services.identity.service.organization_import import OrganizationImport
 from services.identity.service.organizations import OrganizationService
 from services.identity.service.persons import PersonService
+from services.identity.service.population import PopulationService
 from services.identity.service.practitioners import PractitionerService
+from services.identity.service.proposals import ProposalService
 from services.identity.service.provisional import Arrival, Line, ProvisionalService, Wanted
 from services.identity.service.reviews import ClaimedTask, ReviewService, Sides, Verdict
 from services.identity.service.updates import Update, UpdateService
@@ -39,7 +41,9 @@ __all__ = [
     "OrganizationImport",
     "OrganizationService",
     "PersonService",
+    "PopulationService",
     "PractitionerService",
+    "ProposalService",
     "ProvisionalService",
     "Reading",
     "ReviewService",

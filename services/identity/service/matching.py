@@ -185,6 +185,11 @@ class Matcher:
             if len(search.seen) % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
+    def decide_without(self, query: Query, found: Found, person: UUID) -> Decision[Match]:
+        """What would be decided if somebody, such as the one who is asked about, were not there."""
+        others = [one for one in found.decision.best if one.candidate.person != person]
+        return decide(normal(query.demographics), others, self._model)
+
     def _decide(self, search: _Search) -> Decision[Match]:
         return decide(search.person, list(search.scored.values()), self._model, emergency=search.query.emergency)
 

@@ -17,11 +17,14 @@ from services.identity.service import (
     FilingService,
     IdentificationService,
     LinkService,
+    Matcher,
     NewbornService,
     OrganizationImport,
     OrganizationService,
     PersonService,
+    PopulationService,
     PractitionerService,
+    ProposalService,
     ProvisionalService,
     UpdateService,
 )
@@ -62,6 +65,8 @@ class Operations:
     filing: FilingService
     organizations: OrganizationService
     lists: OrganizationImport
+    population: PopulationService
+    proposals: ProposalService
     practitioners: PractitionerService
 
 
@@ -90,6 +95,8 @@ async def fresh_operations() -> Operations:
         FilingService(store, clock, new_id, links),
         OrganizationService(store, clock, new_id),
         OrganizationImport(store, clock, new_id),
+        PopulationService(store, clock, new_id),
+        ProposalService(store, clock, new_id, Matcher(clock)),
         PractitionerService(store, clock, new_id),
     )
     for code in ("01001", "79002"):

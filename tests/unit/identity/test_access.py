@@ -9,6 +9,7 @@ from lienthong.identity.v1 import (
     organization_service_pb2,
     person_link_service_pb2,
     person_service_pb2,
+    population_service_pb2,
     practitioner_service_pb2,
     source_record_service_pb2,
 )
@@ -55,6 +56,10 @@ EXPECTED = {
     "OrganizationService/ImportOrganizations": {"G": "a"},
     "OrganizationService/SuspendOrganization": {"G": "a"},
     "OrganizationService/ReinstateOrganization": {"G": "a"},
+    "PopulationService/CreatePopulationLoad": {"G": "a"},
+    "PopulationService/LoadPopulationPart": {"G": "a"},
+    "PopulationService/GetPopulationLoad": {"G": "a"},
+    "PopulationService/ListPopulationLoadErrors": {"G": "a"},
     "PractitionerService/CreatePractitioner": {"G": "a"},
     "PractitionerService/UpdatePractitioner": {"G": "a"},
     "PractitionerService/GetPractitioner": {"G": "fpa"},
@@ -67,6 +72,7 @@ def test_the_table_covers_every_method() -> None:
         organization_service_pb2,
         person_link_service_pb2,
         person_service_pb2,
+        population_service_pb2,
         practitioner_service_pb2,
         source_record_service_pb2,
     )

@@ -97,11 +97,11 @@ class PopulationEntry(message.Message):
     """How the identifiers became known."""
     @builtins.property
     def identifiers(self) -> containers.RepeatedCompositeFieldContainer[identifier_pb2.Identifier]:
-        """Identifiers, at most 8."""
+        """Identifiers, at most 8; a row without a national one is reported."""
 
     @builtins.property
     def demographics(self) -> person_pb2.Demographics:
-        """Demographics."""
+        """Demographics; a row without name or birth date is reported."""
 
     def __init__(
         self,
