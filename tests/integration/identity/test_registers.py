@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from google.protobuf import field_mask_pb2
 from lienthong.identity.v1 import (
     organization_pb2,
     organization_service_pb2,
@@ -134,3 +135,39 @@ async def test_a_nation_of_facilities_comes_as_one_list(identity: Running) -> No
     ]
     assert (again.created_count, again.updated_count, again.unchanged_count) == (0, 0, 13_000)
     assert [one.code for one in below] == [f"02{number:03}" for number in range(999)]
+
+
+async def test_registers_change_over_the_wire(identity: Running) -> None:
+    async with identity.as_officer(PrincipalKind.ADMIN) as channel:
+        stub = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+        name = "organizations/79002"
+        suspended = await stub.SuspendOrganization(
+            organization_service_pb2.SuspendOrganizationRequest(name=name, request_id=str(uuid4()), reason="FIRE"),
+            timeout=TIMEOUT,
+        )
+        reinstated = await stub.ReinstateOrganization(
+            organization_service_pb2.ReinstateOrganizationRequest(
+                name=name, request_id=str(uuid4()), etag=suspended.organization.etag
+            ),
+            timeout=TIMEOUT,
+        )
+        change = organization_service_pb2.UpdateOrganizationRequest(
+            request_id=str(uuid4()),
+            organization=organization_pb2.Organization(
+                name=name, etag=suspended.organization.etag, capabilities=["OBSTETRICS"]
+            ),
+            update_mask=field_mask_pb2.FieldMask(paths=["capabilities"]),
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as stale:
+            await stub.UpdateOrganization(change, timeout=TIMEOUT)
+        change.organization.etag = reinstated.organization.etag
+        changed = await stub.UpdateOrganization(change, timeout=TIMEOUT)
+        page = await stub.ListOrganizations(
+            organization_service_pb2.ListOrganizationsRequest(capability="OBSTETRICS"), timeout=TIMEOUT
+        )
+    assert suspended.organization.suspension_reason == "FIRE"
+    assert reinstated.organization.state == organization_pb2.ORGANIZATION_STATE_ACTIVE
+    assert not reinstated.organization.suspension_reason
+    assert (stale.value.code(), reason(stale.value)) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
+    assert changed.organization.display_name == suspended.organization.display_name
+    assert list(page.organizations) == [changed.organization]
