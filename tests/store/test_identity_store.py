@@ -36,6 +36,7 @@ from services.identity.model import (
     PersonState,
     Sex,
 )
+from services.identity.population import PopulationLoad, RowFault
 from services.identity.ports import IdentifierTaken, Store, Transaction
 from services.identity.postgres import PostgresStore
 from services.identity.registers import CareLevel, Organization, OrganizationFilter, OrganizationState, Practitioner
@@ -301,3 +302,37 @@ async def test_tasks_of_a_batch_are_raised_at_once_however_often(store: Store) -
     listed = await store.read(lambda transaction: transaction.review_tasks(None, None, None, 10))
     assert [one.documents_waiting for one in listed] == [40, 40, 40]
     assert {one.score for one in listed[0].candidates} <= {float(at) for at in range(45, 60)}
+
+
+async def test_loads_and_their_faults(store: Store) -> None:
+    begun = PopulationLoad("registry", NOW, NOW)
+    assert await store.write(lambda transaction: transaction.add_load(begun)) == begun
+    moved = replace(begun, parts=1, entries=3, created=1, rejected=2)
+    found = [
+        RowFault(2, "identifiers", "A"),
+        RowFault(2, "demographics.human_name", "B"),
+        RowFault(11, "identifiers", "A"),
+    ]
+
+    async def work(transaction: Transaction) -> None:
+        assert await transaction.load("registry", hold=True) == begun
+        assert not await transaction.is_last_part("registry", b"one")
+        await transaction.put_load(moved, b"one", found)
+
+    await store.write(work)
+    assert await store.read(lambda transaction: transaction.load("registry")) == moved
+    assert await store.read(lambda transaction: transaction.load("other")) is None
+    assert await store.read(lambda transaction: transaction.is_last_part("registry", b"one"))
+    assert await store.write(lambda transaction: transaction.add_load(begun)) == moved
+    ordered = sorted(found)
+    assert await store.read(lambda transaction: transaction.load_faults("registry", None, 2)) == ordered[:2]
+    assert await store.read(lambda transaction: transaction.load_faults("registry", ordered[1], 9)) == ordered[2:]
+
+
+async def test_the_place_of_the_search_goes_on(store: Store) -> None:
+    first, second = sorted([uuid7(), uuid7()])
+    assert await store.write(lambda transaction: transaction.place("v1")) is None
+    await store.write(lambda transaction: transaction.put_place("v1", first, NOW))
+    await store.write(lambda transaction: transaction.put_place("v1", second, NOW))
+    assert await store.write(lambda transaction: transaction.place("v1")) == second
+    assert await store.write(lambda transaction: transaction.place("v2")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from services.chassis.errors import InvalidArgument
 from services.chassis.interceptors.validate import check
 
 
-def update(*paths: str, **fields: str) -> organization_service_pb2.UpdateOrganizationRequest:
+def update(*paths: str, **fields: Any) -> organization_service_pb2.UpdateOrganizationRequest:
     return organization_service_pb2.UpdateOrganizationRequest(
         request_id=str(uuid4()),
         organization=organization_pb2.Organization(name="organizations/01001", **fields),
@@ -34,7 +35,6 @@ def test_what_does_not_change_may_be_left_out() -> None:
 
 
 def test_without_a_mask_or_a_resource_nothing_changes() -> None:
-    assert missing(update()) == ["update_mask"]
     assert missing(organization_service_pb2.UpdateOrganizationRequest()) == [
         "request_id",
         "organization",
