@@ -15,8 +15,14 @@ from types import MappingProxyType
 
 from services.identity.model import Area, Era
 
+AREAS_VERSION = "areas-2026-04-30"
+"""Name of the lists that ship: the day of the last change of the law that they hold (237/NQ-UBTVQH16). New lists have a new name."""
+
 REORGANISED = date(2025, 7, 1)
 """First day of the list of 34 provinces and of the communes of today. On 2026-04-30 kinds of communes changed, and no code."""
+
+# MATINH_CU_TRU of the national format is three characters wide.
+_CODE_WRITTEN = 3
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
@@ -45,6 +51,28 @@ def _wards() -> Mapping[str, str]:
 def _former_wards() -> Mapping[str, tuple[str, str]]:
     """Commune of the list until 2025-06-30 to its province in the 63-list and the commune it became part of, '' where that is not one."""
     return MappingProxyType({row["code"]: (row["province_code"], row["successor"]) for row in _rows("wards_63.csv")})
+
+
+@cache
+def province_names() -> Mapping[str, str]:
+    """Names of provinces of both lists, abbreviations and older names, to the code in the 34-list."""
+    names = {name: row["new_code"] for row in _rows("provinces.csv") for name in (row["old_name"], row["new_name"])}
+    return MappingProxyType({**names, **{row["name"]: row["code"] for row in _rows("province_names.csv")}})
+
+
+def area_written(province: str, day: date, ward: str | None = None) -> Area | None:
+    """The area of a province's code as it was written on a day: `1`, `01` and `001` are one. None for a code that no list of that day or before has.
+
+    Before 2025-07-01 a code is of the 63-list. Since then it is of the 34-list, unless only the former list has it: then whoever wrote it still used
+    that one. Where both have it, both mean the same province of today, which a test holds.
+    """
+    bare = province.strip()
+    if not (bare.isascii() and bare.isdecimal() and len(bare) <= _CODE_WRITTEN):
+        return None
+    code = f"{int(bare):02}"
+    since = day >= REORGANISED and known(Area(code, Era.PROVINCES_34))
+    area = Area(code, Era.PROVINCES_34 if since else Era.PROVINCES_63, ward, day if ward else None)
+    return area if known(area) else None
 
 
 def known(area: Area) -> bool:

@@ -7,5 +7,5 @@ from __future__ import annotations
 
 RULES_VERSION = 1
 
-NORMALISER_VERSION = "names-2"
+NORMALISER_VERSION = "names-3"
 """Name of the normaliser, as answers and stored keys name it; a new name means that block keys are made anew."""

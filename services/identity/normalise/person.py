@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from services.identity.areas import present_code, present_ward
 from services.identity.model import BirthDate, Demographics, Sex
+from services.identity.normalise.dates import told
 from services.identity.normalise.names import Name
 from services.identity.normalise.names import name as normal_name
 from services.identity.normalise.phones import phone as normal_phone
@@ -37,7 +38,7 @@ def normal(demographics: Demographics) -> NormalPerson:
     sex = demographics.sex if demographics.sex is not Sex.UNDETERMINED else None
     return NormalPerson(
         name=name,
-        birth=demographics.birth,
+        birth=told(demographics.birth),
         sex=sex,
         phone=normal_phone(demographics.phone),
         province=None if area is None else present_code(area),

@@ -14,6 +14,12 @@ from services.identity.normalise.names import name, written
 FAMILY = ("Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Hoàng", "Võ", "Đặng", "Bùi", "Đỗ")
 OTHER = ("Văn", "Thị", "Hữu", "Đức", "Thuý", "Thủy", "Hoà", "Quỳnh", "Ánh", "Anh", "Tuấn", "Lý", "Mỹ", "Hương", "Khánh")
 full_names = st.lists(st.sampled_from(FAMILY + OTHER), min_size=2, max_size=5).map(" ".join)
+# Without marks `Ánh Nguyễn …` cannot be told from `Anh Nguyễn …`, where a title stands: a family name is first.
+ordered_names = st.builds(
+    lambda family, rest: " ".join([family, *rest]),
+    st.sampled_from(FAMILY),
+    st.lists(st.sampled_from(FAMILY + OTHER), min_size=1, max_size=4),
+)
 
 
 def compare(left: str, right: str) -> NameAgreement:
@@ -99,7 +105,7 @@ def test_comparison_is_symmetric(left: str, right: str) -> None:
     assert compare(left, right) is compare(right, left)
 
 
-@given(full_names)
+@given(ordered_names)
 def test_without_marks_a_name_stays_close(text: str) -> None:
     bare = "".join(
         c

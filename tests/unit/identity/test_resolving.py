@@ -25,6 +25,7 @@ from services.identity.model import (
     Resolution,
     Sex,
 )
+from services.identity.normalise import NORMALISER_VERSION
 from services.identity.service import InFlight, Matcher, MatchingService, MatchRate
 from services.identity.service.updates import Update
 from tests.unit.identity.conftest import HOSPITAL, STEWARD, Operations, fresh_operations
@@ -63,7 +64,7 @@ async def test_name_birth_date_and_a_third_fact_match(operations: Operations) ->
     person = await register(operations)
     found = await resolve(operations, replace(HOA, name="NGUYEN THI THU HOA"))
     assert (found.outcome, found.person, found.incomplete) == (Outcome.MATCH, person.id, False)
-    assert found.model_version == "fs-2026-11+names-2"
+    assert found.model_version == f"fs-2026-11+{NORMALISER_VERSION}"
     assert found.score is not None
     assert found.score > 12
     assert {one.field for one in found.evidence} >= {"demographics.human_name.given", "demographics.phone"}
