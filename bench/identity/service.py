@@ -112,6 +112,7 @@ class _Role:
             "LIENTHONG_TELEMETRY_LOG_LEVEL": "error",
             "LIENTHONG_KEYRING": str(keyring),
             "LIENTHONG_CONSENT_ADDRESS": "127.0.0.1:9",
+            "LIENTHONG_REFERRALS_ADDRESS": "127.0.0.1:9",
         }
         arguments = [sys.executable, "-m", "services.identity", "serve"]
         self._ready = [folder / f"identity-{number}.ready" for number in range(processes)]

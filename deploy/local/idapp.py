@@ -7,6 +7,7 @@ consent role) authenticates by `private_key_jwt`. Endpoints below the issuer:
     POST bc-authorize, token                   OpenID CIBA Core 1.0, sections 7 and 10
     POST token, grant_type=password            an access token of kind CITIZEN for account and PIN (a demo's login)
     POST accounts                              opens an account; the operator's secret says who may
+    POST assertions                            what the app shows at a kiosk: number, name and birth, signed, for five minutes
     GET  requests                              open requests of an account, for whoever drives the person's hands
     POST requests/{id}/approve, .../deny       the person's answer, with the PIN
     GET  .                                     the page
@@ -37,6 +38,9 @@ GRANT = "urn:openid:params:grant-type:ciba"
 AUTH_REQ_ID = "urn:openid:params:jwt:claim:auth_req_id"
 ACR = "http://eidas.europa.eu/LoA/substantial"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+CHECK_IN_AUDIENCE = "lienthong-check-in"
+_PERSONAL = ("citizen_number", "name", "birthdate", "gender")
+_ASSERTION_LIFE = 300
 _MOST_PENDING = 10_000
 _MOST_ACCOUNTS = 100_000
 _LONGEST = 600
@@ -74,6 +78,7 @@ class Accounts:
 
     secret: str
     pins: dict[str, str] = field(default_factory=dict)
+    people: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def knows(self, account: str, pin: str) -> bool:
         """Whether this is the account's PIN."""
@@ -102,6 +107,7 @@ class IdApp:
             web.post("/citizen/bc-authorize", self.authorize),
             web.post("/citizen/token", self.token),
             web.post("/citizen/accounts", self.enrol),
+            web.post("/citizen/assertions", self.assertion),
             web.get("/citizen/requests", self.requests),
             web.post("/citizen/requests/{id}/{answer:approve|deny}", self.answer),
             web.get("/citizen/", self.page),
@@ -125,7 +131,7 @@ class IdApp:
         return web.json_response(self._issuer.jwks)
 
     async def enrol(self, request: web.Request) -> web.Response:
-        """Opens an account for a person: `account`, `pin`, `client_secret`."""
+        """Opens an account for a person: `account`, `pin`, `client_secret`, and `citizen_number`, `name`, `birthdate`, `gender` as far as known."""
         form = await read_form(request)
         if not hmac.compare_digest(self._accounts.secret.encode(), form.get("client_secret", "").encode()):
             return refusal("invalid_client", 401)
@@ -133,7 +139,29 @@ class IdApp:
         if not account or not pin or len(self._accounts.pins) >= _MOST_ACCOUNTS:
             return refusal("invalid_request")
         self._accounts.pins[account] = pin
+        self._accounts.people[account] = {name: form[name] for name in _PERSONAL if form.get(name)}
         return web.json_response({})
+
+    async def assertion(self, request: web.Request) -> web.Response:
+        """What the person shows at a kiosk: `account`, `pin`."""
+        form = await read_form(request)
+        account = form.get("account", "")
+        if (
+            not self._accounts.knows(account, form.get("pin", ""))
+            or "citizen_number" not in self._accounts.people[account]
+        ):
+            return refusal("invalid_grant", 401)
+        now = self._clock()
+        claims = {
+            "iss": self._issuer.issuer,
+            "aud": CHECK_IN_AUDIENCE,
+            "iat": int(now),
+            "exp": int(now + _ASSERTION_LIFE),
+            "jti": secrets.token_urlsafe(16),
+            "acr": ACR,
+            **self._accounts.people[account],
+        }
+        return web.json_response({"assertion": self._issuer.sign("check-in+jwt", claims)})
 
     async def authorize(self, request: web.Request) -> web.Response:
         """Backchannel authentication request (CIBA §7)."""

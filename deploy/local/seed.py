@@ -184,7 +184,16 @@ def _person(channel: Any, outside: Outside, person: Person) -> dict[str, Any]:
     name: str = stub.RegisterPerson(request, timeout=_SECONDS).person.name
     pin = f"{uuid.uuid4().int % 10**6:06d}"
     secret, _ = outside.operators["admin"]
-    post(f"{outside.base}/citizen/accounts", {"client_secret": secret, "account": name, "pin": pin}, outside.authority)
+    account = {
+        "client_secret": secret,
+        "account": name,
+        "pin": pin,
+        "citizen_number": person.citizen_number,
+        "name": person.full_name,
+        "birthdate": person.birth.isoformat(),
+        "gender": sex.lower(),
+    }
+    post(f"{outside.base}/citizen/accounts", account, outside.authority)
     return {
         "person": name,
         "full_name": person.full_name,

@@ -351,6 +351,11 @@ class LocalStack:
                 "LIENTHONG_INSURER_PASSWORD_FILE": str(pki.folder / "insurer.password"),
                 "LIENTHONG_INSURER_CA": str(pki.authority),
             }
+        if role == "identity":
+            environment |= {
+                "LIENTHONG_APP_ISSUER": f"{outside.base}/citizen",
+                "LIENTHONG_APP_JWKS": str(pki.folder / "citizen.jwks"),
+            }
         if role == "consent":
             environment |= {
                 "LIENTHONG_CIBA_ISSUER": f"{outside.base}/citizen",

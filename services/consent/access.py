@@ -21,7 +21,10 @@ _ASKING = tuple(
 ACCESS: AccessTable = {
     _CONSENT + "RequestConsent": allow(*_FACILITY),
     _CONSENT + "GetConsentRequest": allow(*_FACILITY, _CITIZEN),
-    _CONSENT + "ListConsentRequests": allow(_CITIZEN),
+    # At a kiosk the identity role asks for the facility, which sees its own.
+    _CONSENT + "ListConsentRequests": allow(
+        _CITIZEN, (IDENTITY, PrincipalKind.FACILITY), (IDENTITY, PrincipalKind.PRACTITIONER)
+    ),
     _CONSENT + "GrantConsent": allow(_CITIZEN),
     _CONSENT + "DenyConsent": allow(_CITIZEN),
     _CONSENT + "RevokeConsent": allow(_CITIZEN),

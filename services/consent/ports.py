@@ -33,8 +33,10 @@ class Store(Protocol):
     async def entries(self, person: UUID) -> Entries:
         """The entries of the index that stand for a person."""
 
-    async def requests(self, persons: Sequence[UUID], before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
-        """Requests put to any of these entries, newest first, with an id before `before`."""
+    async def requests(
+        self, persons: Sequence[UUID], before: UUID | None, limit: int, *, organization: str | None = None
+    ) -> Sequence[ConsentRequest]:
+        """Requests put to any of these entries, by one facility or by all, newest first, with an id before `before`."""
 
     async def claim_pending(self, at: datetime, lease: timedelta, limit: int) -> Sequence[ConsentRequest]:
         """Unanswered requests whose next poll is due; each is leased to the caller."""

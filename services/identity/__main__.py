@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from lienthong.identity.v1 import (
+    check_in_service_pb2,
+    check_in_service_pb2_grpc,
     organization_service_pb2,
     organization_service_pb2_grpc,
     person_link_service_pb2,
@@ -35,13 +37,15 @@ from services.chassis.server import Server
 from services.chassis.telemetry import Telemetry
 from services.identity import rpc
 from services.identity.access import ACCESS
+from services.identity.app_assertion import open_assertions
 from services.identity.config import Settings
 from services.identity.jobs import WaitingWatch
-from services.identity.peers import GrpcAccessLedger
+from services.identity.peers import GrpcAccessLedger, GrpcWaitingItems
 from services.identity.postgres import PostgresFeed, PostgresStore
 from services.identity.propose import propose_command
 from services.identity.reindex import reindex_command
 from services.identity.service import (
+    CheckInService,
     FeedService,
     FilingService,
     HistoryService,
@@ -87,6 +91,14 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     practitioners = PractitionerService(store, system_clock, uuid7)
 
     consent = await life.enter(channel(PeerSettings("consent", settings.consent_address), settings.server))
+    referrals = await life.enter(channel(PeerSettings("referrals", settings.referrals_address), settings.server))
+    assertions = (
+        open_assertions(settings.app_issuer, settings.app_audience, settings.app_jwks, system_clock)
+        if settings.app_jwks
+        else None
+    )
+    waiting = GrpcWaitingItems(consent, referrals)
+    check_in = CheckInService(store, system_clock, persons, updates, waiting, assertions)
     histories = HistoryService(store, system_clock, GrpcAccessLedger(consent))
     reviews = ReviewService(store, system_clock, links)
 
@@ -124,6 +136,11 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         practitioner_service_pb2_grpc.add_PractitionerServiceServicer_to_server,
         rpc.PractitionerServicer(practitioners),
         practitioner_service_pb2.DESCRIPTOR.services_by_name["PractitionerService"],
+    )
+    server.add(
+        check_in_service_pb2_grpc.add_CheckInServiceServicer_to_server,
+        rpc.CheckInServicer(check_in, instruments),
+        check_in_service_pb2.DESCRIPTOR.services_by_name["CheckInService"],
     )
     server.add(
         population_service_pb2_grpc.add_PopulationServiceServicer_to_server,

@@ -8,6 +8,7 @@ from services.chassis.workload import CONSENT, GATEWAY, RECORDS, REFERRALS, Acce
 _PERSON = "lienthong.identity.v1.PersonService/"
 _LINK = "lienthong.identity.v1.PersonLinkService/"
 _ORGANIZATION = "lienthong.identity.v1.OrganizationService/"
+_CHECK_IN = "lienthong.identity.v1.CheckInService/"
 _POPULATION = "lienthong.identity.v1.PopulationService/"
 _PRACTITIONER = "lienthong.identity.v1.PractitionerService/"
 
@@ -58,6 +59,8 @@ ACCESS: AccessTable = {
     _ORGANIZATION + "ReinstateOrganization": allow(_ADMIN),
     _ORGANIZATION + "GetOrganization": allow(*_EVERYBODY, *_ROLES),
     _ORGANIZATION + "ListOrganizations": allow(*_EVERYBODY),
+    _CHECK_IN + "CheckIn": allow(*_FACILITY),
+    _CHECK_IN + "ParseCardCode": allow(*_FACILITY),
     _POPULATION + "CreatePopulationLoad": allow(_ADMIN),
     _POPULATION + "LoadPopulationPart": allow(_ADMIN),
     _POPULATION + "GetPopulationLoad": allow(_ADMIN),

@@ -22,9 +22,10 @@ class FeedSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """`keyring` is the file that holds the key-encryption and blind-index keys; `consent_address` is `host:port` of the consent role, which is
-    asked only who read what. A process works on `queries_in_flight` resolve queries at once, and lets a facility make `matches_a_minute` queries
-    of MatchPersons.
+    """`keyring` is the file that holds the key-encryption and blind-index keys; `consent_address` and `referrals_address` are `host:port` of roles
+    that are asked who read what, and at a kiosk what waits for a person. `app_issuer` is the provider of the national ID app, `app_jwks` a file with
+    its public keys; without them its assertions are refused. A process works on `queries_in_flight` resolve queries at once, and lets a facility
+    make `matches_a_minute` queries of MatchPersons.
     """
 
     server: ServerSettings
@@ -32,6 +33,10 @@ class Settings:
     telemetry: TelemetrySettings
     keyring: Path
     consent_address: str
+    referrals_address: str
     feed: FeedSettings = FeedSettings()
+    app_issuer: str = ""
+    app_audience: str = "lienthong-check-in"
+    app_jwks: Path | None = None
     queries_in_flight: int = 200
     matches_a_minute: int = 120

@@ -198,3 +198,23 @@ class PopulationPartOutOfOrder(DomainError):
 
     def __init__(self, next_part: int) -> None:
         super().__init__("parts come in order", metadata={"next_part": str(next_part)})
+
+
+class CardCodeUnreadable(DomainError):
+    """A code that is of no known card; the cause is in the metadata, the code nowhere."""
+
+    kind = Kind.INVALID
+    reason = "CARD_CODE_UNREADABLE"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("the code is of no known card", metadata={"cause": cause})
+
+
+class AppAssertionInvalid(DomainError):
+    """An assertion of the national ID app that does not hold; the cause is in the metadata."""
+
+    kind = Kind.INVALID
+    reason = "APP_ASSERTION_INVALID"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("the assertion of the national ID app does not hold", metadata={"cause": cause})

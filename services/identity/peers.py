@@ -1,18 +1,39 @@
-"""The consent role as the identity role sees it."""
+"""The other roles as the identity role sees them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import grpc
-from lienthong.consent.v1 import access_ledger_service_pb2, access_ledger_service_pb2_grpc, decision_pb2
+from google.type import date_pb2
+from lienthong.consent.v1 import (
+    access_ledger_service_pb2,
+    access_ledger_service_pb2_grpc,
+    consent_pb2,
+    consent_service_pb2,
+    consent_service_pb2_grpc,
+    decision_pb2,
+)
+from lienthong.referrals.v1 import (
+    appointment_pb2,
+    appointment_service_pb2,
+    appointment_service_pb2_grpc,
+    referral_pb2,
+    referral_service_pb2,
+    referral_service_pb2_grpc,
+)
 
 from services.chassis.peers import call_peer
-from services.identity.service import Reading
+from services.identity.service import Reading, WaitingItem
+from services.identity.service.newborns import HANOI
 
 _TIMEOUT = 5.0
+_KIOSK_TIMEOUT = 2.0
+"""Seconds: somebody stands at the kiosk."""
+_WAITING = 50
+_APPOINTMENT, _REFERRAL = "APPOINTMENT_STATE_", "REFERRAL_STATE_"
 _LARGEST_PAGE = 500
 _MOST_PAGES = 100
 
@@ -49,3 +70,55 @@ def _reading(person: UUID, line: access_ledger_service_pb2.Access, at: datetime)
     return Reading(
         UUID(line.name.removeprefix("accesses/")), person, at, line.organization.removeprefix("organizations/")
     )
+
+
+class GrpcWaitingItems:
+    """`WaitingItems` over gRPC, for the facility whose call this is: its token travels along, and the others show it what it may see."""
+
+    def __init__(self, consent: grpc.aio.Channel, referrals: grpc.aio.Channel) -> None:
+        self._consents = consent_service_pb2_grpc.ConsentServiceStub(consent)
+        self._referrals = referral_service_pb2_grpc.ReferralServiceStub(referrals)
+        self._appointments = appointment_service_pb2_grpc.AppointmentServiceStub(referrals)
+
+    async def consent_requests(self, person: UUID) -> Sequence[WaitingItem]:
+        """Requests of this facility that are not answered, of the newest 50."""
+        request = consent_service_pb2.ListConsentRequestsRequest(person=f"persons/{person}", page_size=_WAITING)
+        answer = await call_peer(self._consents.ListConsentRequests, request, timeout=_KIOSK_TIMEOUT, name="consent")
+        return [
+            WaitingItem(one.name, one.expire_time.ToDatetime(tzinfo=UTC), "PENDING")
+            for one in answer.consent_requests
+            if one.state == consent_pb2.CONSENT_REQUEST_STATE_PENDING
+        ]
+
+    async def appointments(self, person: UUID, day: date) -> Sequence[WaitingItem]:
+        """Appointments of this facility on a day, 50 at most."""
+        today = date_pb2.Date(year=day.year, month=day.month, day=day.day)
+        request = appointment_service_pb2.ListAppointmentsRequest(
+            person=f"persons/{person}", start_date=today, end_date=today, page_size=_WAITING
+        )
+        answer = await call_peer(self._appointments.ListAppointments, request, timeout=_KIOSK_TIMEOUT, name="referrals")
+        return [
+            WaitingItem(one.name, None, appointment_pb2.AppointmentState.Name(one.state).removeprefix(_APPOINTMENT))
+            for one in answer.appointments
+        ]
+
+    async def referrals(self, person: UUID) -> Sequence[WaitingItem]:
+        """Referrals to this facility under which the person may still arrive, of the newest 50."""
+        request = referral_service_pb2.ListReferralsRequest(
+            person=f"persons/{person}",
+            direction=referral_service_pb2.REFERRAL_DIRECTION_INCOMING,
+            page_size=_WAITING,
+        )
+        answer = await call_peer(self._referrals.ListReferrals, request, timeout=_KIOSK_TIMEOUT, name="referrals")
+        return [
+            WaitingItem(
+                one.name, _end_of(one.valid_through), referral_pb2.ReferralState.Name(one.state).removeprefix(_REFERRAL)
+            )
+            for one in answer.referrals
+            if one.state in {referral_pb2.REFERRAL_STATE_SENT, referral_pb2.REFERRAL_STATE_ACCEPTED}
+        ]
+
+
+def _end_of(day: date_pb2.Date) -> datetime | None:
+    """The first instant after a day of Vietnam."""
+    return datetime(day.year, day.month, day.day, tzinfo=HANOI) + timedelta(days=1) if day.year else None

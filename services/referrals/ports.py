@@ -15,7 +15,9 @@ from services.referrals.model import Appointment, Referral, ReferralState, Slip
 
 @dataclass(frozen=True)
 class Worklist:
-    """A page of referrals: those sent by or addressed to a facility, newest first, with an id before `before`. `state` is judged on `today`."""
+    """A page of referrals: those sent by or addressed to a facility, newest first, with an id before `before`. `state` is judged on
+    `today`; with `persons`, only of these entries.
+    """
 
     facility: str
     incoming: bool
@@ -24,6 +26,7 @@ class Worklist:
     today: date
     before: UUID | None
     limit: int
+    persons: Sequence[UUID] = ()
 
 
 class Store(Protocol):

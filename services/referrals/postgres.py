@@ -88,6 +88,8 @@ class PostgresStore:
         if page.outgoing:
             sides.append(referral.c.source == page.facility)
         wanted = select(*_WITHOUT_CONTENT).where(or_(*sides))
+        if page.persons:
+            wanted = wanted.where(referral.c.person_id.in_(page.persons))
         if page.before is not None:
             wanted = wanted.where(referral.c.id < page.before)
         current = referral.c.valid_through >= page.today

@@ -46,7 +46,7 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
     ) -> referral_service_pb2.ListReferralsResponse:
         """The caller's worklist."""
         principal = current_call().principal
-        bound = f"{principal.facility}|{request.direction}|{request.state}"
+        bound = f"{principal.facility}|{request.direction}|{request.state}|{request.person}"
         limit = page_limit(request.page_size)
         before = decode_token(request.page_token, bound)
         found = await self._service.list(
@@ -56,6 +56,7 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
             convert.state_in(request.state),
             UUID(before[0]) if before else None,
             limit + 1,
+            convert.resource_id(request.person, "persons", "person") if request.person else None,
         )
         token = encode_token((str(found[limit - 1].id),), bound) if len(found) > limit else ""
         return referral_service_pb2.ListReferralsResponse(
@@ -106,11 +107,12 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         principal = current_call().principal
         start = convert.date_in(request.start_date, "start_date") if request.HasField("start_date") else None
         end = convert.date_in(request.end_date, "end_date") if request.HasField("end_date") else None
-        bound = f"{principal.subject}|{start}|{end}"
+        person = convert.resource_id(request.person, "persons", "person") if request.person else None
+        bound = f"{principal.subject}|{start}|{end}|{person}"
         limit = page_limit(request.page_size)
         last = decode_token(request.page_token, bound)
         after = (date.fromisoformat(last[0]), UUID(last[1])) if last else None
-        found = await self._service.appointments(principal, start, end, after, limit + 1)
+        found = await self._service.appointments(principal, start, end, after, limit + 1, person)
         edge = found[limit - 1] if len(found) > limit else None
         return appointment_service_pb2.ListAppointmentsResponse(
             appointments=[convert.appointment_message(one) for one in found[:limit]],

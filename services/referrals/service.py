@@ -60,10 +60,13 @@ class ReferralService:
         state: ReferralState | None,
         before: UUID | None,
         limit: int,
+        person: UUID | None = None,
     ) -> Sequence[Referral]:
-        """The calling facility's worklist, newest first, without clinical text."""
+        """The calling facility's worklist, or one person's part of it, newest first, without clinical text."""
         facility = principal.facility or ""
-        return await self._store.referrals(Worklist(facility, incoming, outgoing, state, self.today(), before, limit))
+        persons = (await self._store.entries(person)).all if person else ()
+        page = Worklist(facility, incoming, outgoing, state, self.today(), before, limit, persons)
+        return await self._store.referrals(page)
 
     async def accept(self, principal: Principal, request: str, id: UUID, etag: str) -> Referral:
         """Accepts a referral."""
@@ -99,12 +102,19 @@ class ReferralService:
         return found
 
     async def appointments(
-        self, principal: Principal, start: date | None, end: date | None, after: tuple[date, UUID] | None, limit: int
+        self,
+        principal: Principal,
+        start: date | None,
+        end: date | None,
+        after: tuple[date, UUID] | None,
+        limit: int,
+        person: UUID | None = None,
     ) -> Sequence[Appointment]:
-        """The calling facility's or person's appointments, by day."""
-        person = _person_of(principal)
-        persons = (await self._store.entries(person)).all if person else ()
-        organization = None if person else principal.facility or ""
+        """The calling facility's or person's appointments, by day; a facility's of one person only, where that is asked."""
+        own = _person_of(principal)
+        asked = own or person
+        persons = (await self._store.entries(asked)).all if asked else ()
+        organization = None if own else principal.facility or ""
         return await self._store.appointments(
             organization=organization, persons=persons, start=start, end=end, after=after, limit=limit
         )

@@ -88,11 +88,15 @@ class PostgresStore:
         """The entries that stand for a person."""
         return (await self._database.read(lambda connection: entries_of(connection, [person])))[person]
 
-    async def requests(self, persons: Sequence[UUID], before: UUID | None, limit: int) -> Sequence[ConsentRequest]:
+    async def requests(
+        self, persons: Sequence[UUID], before: UUID | None, limit: int, *, organization: str | None = None
+    ) -> Sequence[ConsentRequest]:
         """Requests put to these entries, newest first; UUIDv7 ids are in order of time."""
 
         async def work(connection: AsyncConnection) -> Sequence[ConsentRequest]:
             wanted = select(consent_request).where(consent_request.c.person_id.in_(persons))
+            if organization is not None:
+                wanted = wanted.where(consent_request.c.organization == organization)
             if before is not None:
                 wanted = wanted.where(consent_request.c.id < before)
             found = await connection.execute(wanted.order_by(consent_request.c.id.desc()).limit(limit))

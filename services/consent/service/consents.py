@@ -129,7 +129,10 @@ class ConsentService:
     async def list_requests(
         self, principal: Principal, person: UUID, before: UUID | None, limit: int
     ) -> Sequence[ConsentRequest]:
-        """Requests put to the calling person under any of their entries, newest first."""
+        """Requests put to the calling person under any of their entries, newest first; a facility gets those that it made itself."""
+        if principal.kind in {PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER}:
+            entries = (await self._store.entries(person)).all
+            return await self._store.requests(entries, before, limit, organization=principal.facility or "")
         return await self._store.requests(await self._entries(principal, person), before, limit)
 
     async def grant_request(self, principal: Principal, request: UUID, id: UUID) -> Consent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.identity.service.candidates import MatchingService
+from services.identity.service.check_in import CheckInService, WaitingItem, WaitingItems
 from services.identity.service.feed import FeedService
 from services.identity.service.filing import FilingService
 from services.identity.service.histories import AccessLedger, HistoryService, Reading
@@ -24,6 +25,7 @@ __all__ = [
     "AccessLedger",
     "Arrival",
     "Birth",
+    "CheckInService",
     "ClaimedTask",
     "FeedService",
     "FilingService",
@@ -51,6 +53,8 @@ __all__ = [
     "Update",
     "UpdateService",
     "Verdict",
+    "WaitingItem",
+    "WaitingItems",
     "Wanted",
     "Wish",
 ]

@@ -76,10 +76,13 @@ class UpdateService:
         self._clock = clock
         self._new_id = new_id
 
-    async def update(self, principal: Principal, update: Update, request_id: str, digest: bytes) -> Person:
+    async def update(
+        self, principal: Principal, update: Update, request_id: str, digest: bytes, *, vouched: bool = False
+    ) -> Person:
         """The person as it is now. A facility changes only persons whom it registered or of whom it filed documents;
         all others are PersonNotFound to it. Raises EtagMismatch, IdentifierConflict when a number is another person's,
-        IdentificationConflict when name and birth date both would become another person's.
+        IdentificationConflict when name and birth date both would become another person's. Where the person stood at the desk and the national ID app
+        `vouched` for them, the facility need not have known them before.
         """
         checked = _check(principal, update, self._clock().date())
 
@@ -87,7 +90,11 @@ class UpdateService:
             await require_active(transaction, principal)
 
             async def first_time() -> bytes:
-                person = await self._known(transaction, principal, update.person)
+                person = await (
+                    existing(transaction, update.person)
+                    if vouched
+                    else self._known(transaction, principal, update.person)
+                )
                 if update.etag and update.etag not in {person.etag, await _tree_etag(transaction, person)}:
                     raise EtagMismatch("the person was changed meanwhile")
                 await self._change(

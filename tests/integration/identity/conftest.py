@@ -70,6 +70,7 @@ def settings(identities: Identities, database_for: DatabaseFor, keyring_file: Pa
         TelemetrySettings(),
         keyring_file,
         "127.0.0.1:9",
+        "127.0.0.1:9",
     )
 
 

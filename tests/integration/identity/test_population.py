@@ -39,7 +39,9 @@ GIVENS = ("An", "Bình", "Châu", "Dũng", "Giang", "Hà", "Khôi")
 def entry(at: int) -> population_service_pb2.PopulationEntry:
     return population_service_pb2.PopulationEntry(
         row=at + 1,
-        identifiers=[identifier_pb2.Identifier(type=identifier_pb2.IDENTIFIER_TYPE_CITIZEN_ID, value=f"001085{at + 1:06}")],
+        identifiers=[
+            identifier_pb2.Identifier(type=identifier_pb2.IDENTIFIER_TYPE_CITIZEN_ID, value=f"001085{at + 1:06}")
+        ],
         demographics=person_pb2.Demographics(
             human_name=human_name_pb2.HumanName(text=f"{FAMILIES[at % 5]} Văn {GIVENS[at % 7]} {GIVENS[at // 7 % 7]}"),
             birth_date=date_pb2.Date(year=1940 + at % 80, month=1 + at % 12, day=1 + at % 28),

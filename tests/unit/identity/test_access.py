@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 from lienthong.identity.v1 import (
+    check_in_service_pb2,
     organization_service_pb2,
     person_link_service_pb2,
     person_service_pb2,
@@ -56,6 +57,8 @@ EXPECTED = {
     "OrganizationService/ImportOrganizations": {"G": "a"},
     "OrganizationService/SuspendOrganization": {"G": "a"},
     "OrganizationService/ReinstateOrganization": {"G": "a"},
+    "CheckInService/CheckIn": {"G": "fp"},
+    "CheckInService/ParseCardCode": {"G": "fp"},
     "PopulationService/CreatePopulationLoad": {"G": "a"},
     "PopulationService/LoadPopulationPart": {"G": "a"},
     "PopulationService/GetPopulationLoad": {"G": "a"},
@@ -69,6 +72,7 @@ EXPECTED = {
 
 def test_the_table_covers_every_method() -> None:
     files = (
+        check_in_service_pb2,
         organization_service_pb2,
         person_link_service_pb2,
         person_service_pb2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import grpc
 
+from lienthong.agent.commands.check_in import check_in
 from lienthong.agent.commands.person_fields import SEXES, TYPES, birth_date
 from lienthong.agent.commands.provisional import identify, newborn, notice, register_provisional, upload, worklist
 from lienthong.agent.session import CALL_SECONDS, Session, call
@@ -59,5 +60,5 @@ def find(session: Session, kind: str, number: str, name: str, born: str, sex: st
         raise SystemExit(1)
 
 
-for command in (register_provisional, upload, newborn, identify, worklist, notice):
+for command in (check_in, register_provisional, upload, newborn, identify, worklist, notice):
     person.add_command(command)

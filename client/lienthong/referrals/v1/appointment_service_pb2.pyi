@@ -72,10 +72,13 @@ class ListAppointmentsRequest(message.Message):
     END_DATE_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """At most this many, 1 to 500; 0 means 50."""
     page_token: builtins.str
     """Opaque token of the former page (AIP-158)."""
+    person: builtins.str
+    """Only those of this person, under any of their names, `persons/{uuid}`; a citizen has no others."""
     @builtins.property
     def start_date(self) -> date_pb2.Date:
         """First day; absent means any."""
@@ -91,10 +94,11 @@ class ListAppointmentsRequest(message.Message):
         end_date: date_pb2.Date | None = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        person: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["end_date", b"end_date", "start_date", b"start_date"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["end_date", b"end_date", "page_size", b"page_size", "page_token", b"page_token", "start_date", b"start_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["end_date", b"end_date", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "start_date", b"start_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

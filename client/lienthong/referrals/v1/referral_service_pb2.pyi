@@ -112,6 +112,7 @@ class ListReferralsRequest(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
     direction: ReferralDirection.ValueType
     """Which side the caller is on."""
     state: referral_pb2.ReferralState.ValueType
@@ -120,6 +121,8 @@ class ListReferralsRequest(message.Message):
     """At most this many, 1 to 500; 0 means 50."""
     page_token: builtins.str
     """Opaque token of the former page (AIP-158)."""
+    person: builtins.str
+    """Only those of this person, under any of their names, `persons/{uuid}`."""
     def __init__(
         self,
         *,
@@ -127,10 +130,11 @@ class ListReferralsRequest(message.Message):
         state: referral_pb2.ReferralState.ValueType = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        person: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["direction", b"direction", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["direction", b"direction", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
