@@ -11,14 +11,14 @@ _TELEX_TONES = {"f": "\u0300", "r": "\u0309", "x": "\u0303", "s": "\u0301", "j":
 _VNI_TONES = {"2": "\u0300", "3": "\u0309", "4": "\u0303", "1": "\u0301", "5": "\u0323"}
 _VOWEL = re.compile("[aeiouy]")
 # w alone stands for ư.
-_TYPED_VOWEL = re.compile("[aeiouyw]")
+_TYPED_VOWEL = re.compile("[aeiouywăâêôơư]")
 _DOUBLES = (("dd", "đ"), ("aa", "â"), ("ee", "ê"), ("oo", "ô"))
 _LONGEST = 12
 
 
 @lru_cache(maxsize=16_384)
 def telex(letters: str) -> str | None:
-    """The syllable that lower-case ASCII letters type in Telex; None when they type none."""
+    """The syllable that lower-case letters type in Telex, with marks or without; None when they type none."""
     vowel = _TYPED_VOWEL.search(letters)
     if vowel is None or len(letters) > _LONGEST:
         return None

@@ -1,12 +1,13 @@
-"""Names in the encodings of before Unicode: TCVN3 (ABC) and VNI-Windows, as they look when their bytes were read as Latin-1.
+"""Names in the encodings of before Unicode: TCVN3 (ABC) and VNI-Windows, as they look when their bytes were read as Latin-1, and VIQR (RFC 1456).
 
 `NguyÔn ThÞ Thñy` and `Nguyeãn Thò Thuûy` both are Nguyễn Thị Thủy. No table of bytes tells the two from a foreign name, so the reading with most
-syllables that Vietnamese has wins; a tie stays as it is.
+syllables that Vietnamese has wins; a tie stays as it is. VIQR (`Nguye^~n Thi. Thu?y`) is ASCII, with the marks as signs after the vowels.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from services.identity.normalise.syllables import legal
@@ -75,6 +76,14 @@ _BEYOND = re.compile("[^\u0000-\u00ff]")
 _WORD = re.compile(r"[^\s.,~:;_<>()/\-]+")
 
 
+# Signs that stand behind a vowel for nothing else. A dot may shorten and an apostrophe may belong to a name: alone they are no evidence.
+_VIQR_EVIDENCE = re.compile(r"[aeo]\^|a\(|[ou]\+|[aeiouy]`", re.IGNORECASE)
+_VIQR_UNIT = re.compile(r"([aeiouy])([\^(+]?)(['`?~.]?)|dd", re.IGNORECASE)
+_VIQR_SHAPES = {"^": "\u0302", "(": "\u0306", "+": "\u031b"}
+_VIQR_TONES = {"`": "\u0300", "?": "\u0309", "~": "\u0303", "'": "\u0301", ".": "\u0323"}
+_FEWEST_SIGNS = 2
+
+
 def _tcvn3(text: str) -> str:
     return text.translate(_TCVN3)
 
@@ -99,8 +108,33 @@ def _reading(text: str) -> str:
     return best
 
 
+def _viqr(text: str) -> str:
+    """The text read as VIQR, where there are signs enough and every word with one is a syllable then; else as it is."""
+    signs = 0
+    words: list[str] = []
+    for word in text.lower().split():
+        read, here = "", 0
+        at = 0
+        for unit in _VIQR_UNIT.finditer(word):
+            read += word[at : unit.start()]
+            at = unit.end()
+            if unit[1] is None:
+                read += "đ"
+                continue
+            read += unit[1] + _VIQR_SHAPES.get(unit[2], "") + _VIQR_TONES.get(unit[3], "")
+            here += len(unit.group()) > 1
+        read = unicodedata.normalize("NFC", read + word[at:])
+        if here and not legal(read):
+            return text
+        signs += here
+        words.append(read)
+    return " ".join(words) if signs >= _FEWEST_SIGNS else text
+
+
 def decoded(text: str) -> str:
     """The text in the encoding that it was written in; as it is when that is Unicode, or cannot be told."""
-    if text.isascii() or not _SUSPECT.search(text) or _BEYOND.search(text):
+    if text.isascii():
+        return _viqr(text) if _VIQR_EVIDENCE.search(text) else text
+    if not _SUSPECT.search(text) or _BEYOND.search(text):
         return text
     return _reading(text)

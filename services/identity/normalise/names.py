@@ -2,7 +2,7 @@
 
 Steps, in this order: what cannot be seen goes, NFC, full-width to ASCII (`letters`); TCVN3 and VNI-Windows (`legacy`); lower case; remarks in brackets
 off; split, with the markers of Ê Đê and Gia Rai names (H'Hen, Y Bhim) kept apart; raw Telex and VNI put right where that gives a syllable (`keyed`);
-titles off the front; newborn markers (`prefixes`), after which stands the mother's name; placeholders; family name first.
+titles off the front; newborn markers (`prefixes`), after which stands the mother's name; placeholders; what was written twice once; family name first.
 
 A name is never changed where it is kept: all this is for comparing.
 """
@@ -32,7 +32,8 @@ _SIGN = "\x00"
 _MARKER = re.compile(rf"(?<!\w)([hy])[{_APOSTROPHES}]\s*(?=\w)")
 _REMARK = re.compile(r"[(\[{][^)\]}]*[)\]}]?\s*\Z")
 _PIECE = re.compile('([^\\s.,~:;_<>/\\\\|()\\[\\]{}+*="\\-\u2010-\u2015\u2212]+)([.~]?)')
-_TELEX_EVIDENCE = re.compile("[sfrxjw]|dd")
+# A tone behind a vowel, a hook, a stroke; a doubled vowel may be foreign.
+_TELEX_EVIDENCE = re.compile("[aeiouyăâêôơư].*[sfrxj]|w|dd")
 _VNI_EVIDENCE = re.compile("[6-9]")
 _MARKERS = frozenset({"h", "i"})
 _LETTER_NAMES = frozenset({"a"})
@@ -92,7 +93,7 @@ def name(text: str | None) -> Name:
     tokens = without_titles(tokens)
     if placeholder(tokens) or born is Newborn.OF_FATHER:
         return Name((), newborn=born is not Newborn.NO)
-    tokens = _family_first(tokens)
+    tokens = _family_first(_once(tokens))
     foreign = cut or "<" in kept or _foreign(tokens)
     if cut and foreign:
         tokens[-1] = token(tokens[-1].plain, True)
@@ -116,6 +117,13 @@ def _pieces(text: str) -> list[tuple[str, bool]]:
         # A dot after the whole name ends it; it shortens nothing that could be spoken.
         dotted = bool(end) and not (at == len(found) - 1 and pronounceable(token(letters)))
         pieces.append((letters, dotted))
+    if (
+        len(pieces) > 2
+        and all(dotted for _, dotted in pieces[:-1])
+        and not any(_unspeakable(letters) for letters, _ in pieces)
+    ):  # noqa: PLR2004 - two dots
+        # Nguyễn.Văn.An: dots for blanks.
+        return [(letters, False) for letters, _ in pieces]
     return pieces
 
 
@@ -136,10 +144,12 @@ def _repaired(pieces: list[tuple[str, bool]]) -> list[Token] | None:
     numbered = len(digits) > 1 or any(_VNI_EVIDENCE.search(pieces[at][0]) for at in digits)
     ascii_name = all(letters.isascii() for letters, _ in pieces)
     tokens = [_token(letters, dotted) for letters, dotted in pieces]
+    if placeholder(tokens):
+        return None
     typed = False
     for at in odd:
         letters, dotted = pieces[at]
-        if not letters.isascii() or dotted:
+        if dotted:
             continue
         if at in digits:
             right = vni(letters) if numbered and ascii_name else None
@@ -166,6 +176,14 @@ def _token(letters: str, dotted: bool) -> Token:
 
 def _unspeakable(letters: str) -> bool:
     return not letters.isalpha() or not pronounceable(token(letters))
+
+
+def _once(tokens: list[Token]) -> list[Token]:
+    """The tokens of a name that was written twice, once: the half with marks."""
+    half, odd = divmod(len(tokens), 2)
+    if odd or half < 2 or [one.plain for one in tokens[:half]] != [one.plain for one in tokens[half:]]:  # noqa: PLR2004 - family, given
+        return tokens
+    return tokens[:half] if any(not one.unmarked for one in tokens[:half]) else tokens[half:]
 
 
 def _family_first(tokens: list[Token]) -> list[Token]:
