@@ -55,7 +55,7 @@ def _former_wards() -> Mapping[str, tuple[str, str]]:
 
 @cache
 def province_names() -> Mapping[str, str]:
-    """Names of provinces of both lists, abbreviations and older names, to the code in the 34-list."""
+    """Names of provinces of both lists, abbreviations and older names, to the code in the 34-list; '' for names of what is two provinces today."""
     names = {name: row["new_code"] for row in _rows("provinces.csv") for name in (row["old_name"], row["new_name"])}
     return MappingProxyType({**names, **{row["name"]: row["code"] for row in _rows("province_names.csv")}})
 

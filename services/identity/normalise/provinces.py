@@ -26,7 +26,7 @@ _BETWEEN = re.compile(r"[,;|\n]|\s-+\s|-(?=\s)|(?<=\s)-")
 
 def province_named(text: str | None) -> str | None:
     """Code in the 34-list of the province that a text is the name of; None for what is none, or could be two."""
-    return _named(_bare(text)) if text else None
+    return (_named(_bare(text)) or None) if text else None
 
 
 def province_of_address(text: str | None) -> str | None:
@@ -37,12 +37,12 @@ def province_of_address(text: str | None) -> str | None:
         return None
     bare = _COUNTRY.sub("", _bare(text))
     parts = [part for part in _BETWEEN.split(bare) if part.strip(" .")]
-    # A name may hold a hyphen: Bà Rịa - Vũng Tàu.
+    # A name may hold a hyphen: Gia Lai - Kon Tum is not Kon Tum.
     for size in (2, 1):
-        if len(parts) >= size and (code := _named(" ".join(parts[-size:]))):
-            return code
+        if len(parts) >= size and (code := _named(" ".join(parts[-size:]))) is not None:
+            return code or None
     ends = [unit.end() for unit in _LAST_UNIT.finditer(parts[-1])] if parts else []
-    return _named(parts[-1][ends[-1] :]) if ends else None
+    return (_named(parts[-1][ends[-1] :]) or None) if ends else None
 
 
 def _bare(text: str) -> str:
@@ -62,9 +62,11 @@ def _names() -> Mapping[str, str]:
 
 
 def _named(bare: str) -> str | None:
-    """The province of a name without marks; a number makes it an address of something else."""
+    """The province of a name without marks, '' for a name of two; a number makes it an address of something else."""
     bare = _KIND.sub("", _COUNTRY.sub("", bare))
     if any(one.isdigit() for one in bare):
         return None
-    prefix = _PREFIX.match(bare)
-    return _names().get(_key(bare)) or (_names().get(_key(bare[prefix.end() :])) if prefix else None)
+    found = _names().get(_key(bare))
+    if found is None and (prefix := _PREFIX.match(bare)):
+        found = _names().get(_key(bare[prefix.end() :]))
+    return found

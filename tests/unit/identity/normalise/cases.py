@@ -14,7 +14,9 @@ def cases(name: str) -> list[dict[str, str]]:
     """Rows of a file of cases; `\\u200b` in `raw` stands for a character that could not be seen there."""
     with (_CASES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return [{**row, "raw": _ESCAPE.sub(lambda found: chr(int(found[1], 16)), row["raw"])} for row in rows]
+    for row in rows:
+        row["raw"] = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), row.get("raw", ""))
+    return rows
 
 
 def label(row: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from services.identity.normalise import NORMALISER_VERSION
 from services.identity.normalise.dates import birth_date
 from services.identity.normalise.names import name
 from services.identity.normalise.phones import phone
+from services.identity.normalise.phonetics import phonetic
 from tests.unit.identity.normalise import test_area_cases, test_date_cases, test_name_cases
 from tests.unit.identity.normalise.cases import cases
 
@@ -29,6 +30,9 @@ def outcomes() -> dict[str, str]:
         found[_digest("name", row["raw"])] = _digest(
             test_name_cases.said(read), " ".join(read.plain), keys, f"{read.marks} {read.newborn} {read.foreign}"
         )
+    for row in cases("sounds"):
+        for side in (row["left"], row["right"]):
+            found[_digest("sound", side)] = _digest(phonetic(side))
     for row in cases("phones"):
         found[_digest("phone", row["raw"])] = _digest(phone(row["raw"]) or "")
     for row in cases("dates"):
