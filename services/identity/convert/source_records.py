@@ -19,6 +19,7 @@ from services.identity.convert.scalars import (
     nationality_in,
     numbers,
 )
+from services.identity.normalise.dates import born
 from services.identity.normalise.names import written
 from services.identity.normalise.phones import phone as normal_phone
 
@@ -34,7 +35,9 @@ def source_record_in(message: source_record_service_pb2.SourceRecord) -> model.S
     try:
         birth = birth_in(message.demographics.birth_date)
     except ValueError:
-        birth = None
+        # A day of the lunar calendar, or a slip: the year is known all the same.
+        said = message.demographics.birth_date
+        birth = born(said.year, 0, 0)
         faults.append("BIRTH_DATE_INVALID")
     typed = [(member(TYPE, one.type), one) for one in message.identifiers[:MAX_IDENTIFIERS]]
     if any(type is None for type, _ in typed):

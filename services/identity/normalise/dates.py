@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 from services.identity.model import BirthDate
 
@@ -20,6 +20,7 @@ OLDEST_YEARS = 130
 
 # What programs store for no date: the zeros of SQL Server, of spreadsheets and of the old hospital programs.
 _ZEROS = frozenset({(1900, 1, 1), (1899, 12, 30), (1899, 12, 31), (1753, 1, 1)})
+_HANOI = timezone(timedelta(hours=7))
 _LONGEST = 60
 _CLOCK = re.compile(r"(?<=\d)(?:t|\s+)\d{1,2}(?::\d{1,2}){1,2}(?:\.\d+)?\s*(?:z|[+-]\d{2}:?\d{2}|am|pm|sa|ch)?\s*\Z")
 _WORDS = re.compile(r"(?:ngay\s*(\d{1,2})\s*,?\s*)?(?:thang\s*(\d{1,2})\s*,?\s*)(?:nam\s*)(\d{4})\b")
@@ -44,12 +45,12 @@ def birth_date(text: str | None, today: date) -> BirthDate | None:
     lunar = bool(_LUNAR.search(bare))
     bare = _LUNAR.sub(" ", bare).strip(" ()")
     if age := _AGE.fullmatch(bare):
-        return plausible(_born(today.year - int(age[1]), 0, 0, estimated=True), today)
+        return plausible(born(today.year - int(age[1]), 0, 0, estimated=True), today)
     read = _read(_CLOCK.sub("", bare))
     if read is None:
         return None
     year, month, day = (read[0], 0, 0) if lunar or estimated else read
-    return plausible(_born(year, month, day, estimated=estimated), today)
+    return plausible(born(year, month, day, estimated=estimated), today)
 
 
 def plausible(birth: BirthDate | None, today: date) -> BirthDate | None:
@@ -64,6 +65,11 @@ def plausible(birth: BirthDate | None, today: date) -> BirthDate | None:
 def told(birth: BirthDate | None) -> BirthDate | None:
     """The date unless it is one that programs store for nothing."""
     return None if birth is None or (birth.year, birth.month, birth.day) in _ZEROS else birth
+
+
+def day_in_viet_nam(at: datetime) -> date:
+    """The day of a time there, on which births are dated."""
+    return at.astimezone(_HANOI).date()
 
 
 def _bare(text: str) -> str:
@@ -140,8 +146,8 @@ def _possible(year: int, month: int, day: int) -> bool:
     return True
 
 
-def _born(year: int, month: int, day: int, *, estimated: bool) -> BirthDate | None:
-    """The date; of an impossible one the year, and of a day that the month does not have the same."""
+def born(year: int, month: int, day: int, *, estimated: bool = False) -> BirthDate | None:
+    """The date, 0 for an unknown month or day; of an impossible one (30/02) the year alone, None when that is none either."""
     if not _possible(year, month, day):
         month = day = 0
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from services.identity.areas import present_code, present_ward
 from services.identity.model import BirthDate, Demographics, Sex
-from services.identity.normalise.dates import told
+from services.identity.normalise.dates import plausible, told
 from services.identity.normalise.names import Name
 from services.identity.normalise.names import name as normal_name
 from services.identity.normalise.phones import phone as normal_phone
@@ -28,8 +29,8 @@ class NormalPerson:
     nationality: str | None = field(default=None, repr=False)
 
 
-def normal(demographics: Demographics) -> NormalPerson:
-    """The canonical form of demographics as written."""
+def normal(demographics: Demographics, today: date | None = None) -> NormalPerson:
+    """The canonical form of demographics as written; with the day `today`, without a date of birth that is later or too long ago."""
     name, mother = normal_name(demographics.name), normal_name(demographics.mother_name)
     if name.newborn:
         # A newborn is called by its mother's name until it has one.
@@ -38,7 +39,7 @@ def normal(demographics: Demographics) -> NormalPerson:
     sex = demographics.sex if demographics.sex is not Sex.UNDETERMINED else None
     return NormalPerson(
         name=name,
-        birth=told(demographics.birth),
+        birth=told(demographics.birth) if today is None else plausible(demographics.birth, today),
         sex=sex,
         phone=normal_phone(demographics.phone),
         province=None if area is None else present_code(area),

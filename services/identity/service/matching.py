@@ -20,6 +20,7 @@ from services.identity.matching.model import load_model
 from services.identity.matching.scoring import PRIOR, VETO, Score, Scorer
 from services.identity.model import FieldEvidence, Outcome, Query
 from services.identity.normalise import NORMALISER_VERSION
+from services.identity.normalise.dates import day_in_viet_nam
 from services.identity.normalise.person import NormalPerson, normal
 from services.identity.ports import Transaction
 
@@ -141,7 +142,7 @@ class Matcher:
         return [self._found(one, at in unsettled) for at, one in enumerate(searches)]
 
     def _search(self, query: Query, population: int) -> _Search:
-        person = normal(query.demographics)
+        person = normal(query.demographics, day_in_viet_nam(self._clock()))
         keys = query_keys(person, self._model, max(population, 1), query.estimated_age, self._clock().year)
         first, second, left_out = tiers(keys)
         return _Search(query, person, tuple(one.key for one in first), tuple(one.key for one in second), left_out)

@@ -195,6 +195,7 @@ def _demographics(patient: PatientFacts) -> person_pb2.Demographics:
     if len(province) == 2 and province.isdigit():
         message.residence.province_code = province
         message.residence.era = _ERA[patient.province_era]
+        message.residence.ward_code = patient.ward_code
     return message
 
 

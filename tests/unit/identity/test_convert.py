@@ -111,7 +111,7 @@ def test_a_source_record_is_taken_as_it_is() -> None:
     record = source_records.source_record_in(message)
     assert record.faults == ("BIRTH_DATE_INVALID", "IDENTIFIER_TYPE_MISSING", "IDENTIFIERS_TOO_MANY")
     assert len(record.identifiers) == 7
-    assert record.demographics == Demographics()
+    assert record.demographics == Demographics(birth=BirthDate(2001))
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def test_a_source_record_holds_what_the_document_says_of_its_patient() -> None:
     assert record.demographics.human_name.text == document.patient.full_name
     assert record.demographics.birth_date.year == document.patient.birth.year  # type: ignore[union-attr] # samples have one
     assert record.demographics.sex in (1, 2, 3)
+    assert record.demographics.residence.ward_code == document.patient.ward_code != ""
     types = {one.type for one in record.identifiers}
     assert identifier_pb2.IDENTIFIER_TYPE_CITIZEN_ID in types
     assert record.local_mrn
