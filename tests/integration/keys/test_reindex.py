@@ -122,7 +122,10 @@ async def test_every_number_is_found_at_every_moment_of_a_turn(
 
     killed = command(settings, keyring_path)
     assert killed.stdout is not None
-    assert await asyncio.to_thread(killed.stdout.readline) == "500 identifiers and 0 source records indexed anew\n"
+    assert (
+        await asyncio.to_thread(killed.stdout.readline)
+        == "500 identifiers, 0 source records and 0 persons' demographics indexed anew\n"
+    )
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=30)
 
@@ -220,7 +223,7 @@ async def test_what_cannot_be_opened_is_counted_and_stays(
     done = command(settings, keyring_path)
     said, problems = done.communicate(timeout=60)
     assert done.returncode == 1, problems
-    assert "1 identifiers and 0" in said
+    assert "1 identifiers, 0" in said
     assert "1 rows of erased persons" in said
     assert "1 rows do not open" in said
     left = await database.read(
