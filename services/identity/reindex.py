@@ -25,7 +25,7 @@ from services.chassis.keyring import DataErased, PersonKeys, SealBroken, open_ke
 from services.chassis.keyring.persons import KeysOf
 from services.chassis.settings import DatabaseSettings, SettingsError, load
 from services.chassis.status import write_problems
-from services.identity.model import IdentifierType
+from services.identity.model import IdentifierType, Person
 from services.identity.normalise import NORMALISER_VERSION
 from services.identity.postgres.store import PostgresTransaction
 from services.identity.postgres.vault import Vault
@@ -226,11 +226,19 @@ class Reindex:
         if not ids:
             return None
         transaction = PostgresTransaction(connection, self._vault, self._keys)
-        persons = list((await transaction.persons(ids)).values())
-        keys = await self._keys.find(connection, ids)
+        persons: list[Person] = []
+        try:
+            persons += (await transaction.persons(ids)).values()
+        except SealBroken:
+            # One that does not open must not keep the others out.
+            for id in ids:
+                try:
+                    persons += (await transaction.persons([id])).values()
+                except SealBroken:
+                    self._done.damaged += 1
+        keys = await self._keys.find(connection, [one.id for one in persons])
         await transaction.renew_features(persons, keys)
         self._done.features += len(persons)
-        self._done.erased += len(ids) - len(persons)
         return (ids[-1],)
 
     def _opened(self, keys: KeysOf, row: Any, open: Callable[[Any, Any], Any]) -> Any:

@@ -25,6 +25,7 @@ _COMMANDS = {
     "referral": ("referral", "Referrals to and from this facility."),
     "verify": ("verify", "Explains what a signed file, a receipt or an evidence package proves."),
     "steward": ("steward", "The desk of the identity stewards: reviews, links and their history."),
+    "operator": ("operator", "Lists of the platform's operators: populations to load, facilities to register."),
     "log": ("log", "The transparency log that receipts point into."),
 }
 """Module in `commands` and one line of help, by the command's name."""

@@ -200,11 +200,13 @@ def _faults(row: _Row, today: date) -> list[RowFault]:
     ]
     if not any(key.type in FOUNDING for key in row.asked.keys):
         wrong.append(("identifiers", "NATIONAL_IDENTIFIER_MISSING"))
-    name = normal_name(said.name)
-    if name.empty or name.newborn:
-        wrong.append(("demographics.human_name", "NAME_MISSING"))
-    if said.birth is None and not any(where == "demographics.birth_date" for where, _ in wrong):
-        wrong.append(("demographics.birth_date", "BIRTH_DATE_MISSING"))
+    # Of demographics that could not be read at all nothing is known to be missing.
+    if not any(where.startswith("demographics.") for where, _ in row.entry.faults):
+        name = normal_name(said.name)
+        if name.empty or name.newborn:
+            wrong.append(("demographics.human_name", "NAME_MISSING"))
+        if said.birth is None:
+            wrong.append(("demographics.birth_date", "BIRTH_DATE_MISSING"))
     return [RowFault(row.entry.row, where, reason) for where, reason in dict.fromkeys(wrong)]
 
 

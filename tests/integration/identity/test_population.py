@@ -128,7 +128,6 @@ async def test_bad_rows_are_listed_without_their_values(identity: Running) -> No
     assert rows == [
         (2, "identifiers", "NATIONAL_IDENTIFIER_MISSING"),
         (3, "demographics.birth_date", "DATE_INVALID"),
-        (3, "demographics.human_name", "NAME_MISSING"),
         (4, "demographics.birth_date", "BIRTH_DATE_MISSING"),
         (4, "demographics.human_name", "NAME_MISSING"),
     ]

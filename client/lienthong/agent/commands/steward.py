@@ -5,15 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from lienthong.agent.commands.officer import Officer, connection
 from lienthong.agent.commands.waterfall import candidate_lines
-from lienthong.agent.session import CALL_SECONDS, run
-from lienthong.client.channel import connect
+from lienthong.agent.session import CALL_SECONDS
 from lienthong.identity.v1 import person_link_pb2, person_link_service_pb2, person_link_service_pb2_grpc
 
 T = TypeVar("T")
@@ -25,73 +24,26 @@ _DECISIONS = {
 }
 _PREFIXES = ("REVIEW_TASK_STATE_", "REVIEW_REASON_", "PERSON_LINK_STATE_", "LINK_EVENT_KIND_", "LINK_METHOD_")
 _PAGE = 500
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _reason = click.option("--reason", required=True, help="Reason code, such as SAME_PERSON or TWINS; never a name.")
 
 
-class Desk:
-    """How a steward reaches the gateway. The token is read for every call, so that a login may renew its file meanwhile."""
-
-    def __init__(
-        self,
-        gateway: str,
-        authority: Path,
-        token: Path,
-        certificate: Path | None,
-        private_key: Path | None,
-        server_name: str,
-    ) -> None:
-        self._gateway = gateway
-        self._authority = authority
-        self._token = token
-        self._certificate = certificate
-        self._private_key = private_key
-        self._server_name = server_name
+class Desk(Officer):
+    """How a steward reaches the desk."""
 
     def call(self, work: Callable[[Stub], Awaitable[T]]) -> T:
-        """Opens a channel, does the work, closes it; what goes wrong ends in one message."""
-
-        async def inside() -> T:
-            channel = connect(
-                self._gateway,
-                authority=self._authority,
-                certificate=self._certificate,
-                private_key=self._private_key,
-                token=lambda: self._token.read_text("utf-8").strip(),
-                server_name=self._server_name or None,
-            )
-            try:
-                return await work(Stub(channel))
-            finally:
-                await channel.close(None)
-
-        return run(inside())
+        """Does the work at the desk."""
+        return self.on_channel(lambda channel: work(Stub(channel)))
 
 
 _pass_desk = click.make_pass_decorator(Desk)
 
 
 @click.group()
-@click.option("--gateway", envvar="LIENTHONG_GATEWAY", required=True, help="host:port of the public gRPC listener.")
-@click.option("--authority", envvar="LIENTHONG_AUTHORITY", required=True, type=_FILE, help="CA bundle of the gateway.")
-@click.option(
-    "--token-file", envvar="LIENTHONG_TOKEN_FILE", required=True, type=_FILE, help="The steward's access token."
-)
-@click.option("--certificate", envvar="LIENTHONG_CERTIFICATE", type=_FILE, default=None, help="Where one is asked for.")
-@click.option("--private-key", envvar="LIENTHONG_PRIVATE_KEY", type=_FILE, default=None, help="Its key.")
-@click.option("--server-name", default="", help="Where the gateway's certificate has another name than its host.")
+@connection
 @click.pass_context
-def steward(
-    context: click.Context,
-    gateway: str,
-    authority: Path,
-    token_file: Path,
-    certificate: Path | None,
-    private_key: Path | None,
-    server_name: str,
-) -> None:
+def steward(context: click.Context, /, **options: Any) -> None:
     """Who is one human being and who is not, decided by people."""
-    context.obj = Desk(gateway, authority, token_file, certificate, private_key, server_name)
+    context.obj = Desk(**options)
 
 
 @steward.command()
