@@ -77,6 +77,7 @@ _WORD = re.compile(r"[^\s.,~:;_<>()/\-]+")
 
 
 # Signs that stand behind a vowel for nothing else. A dot may shorten and an apostrophe may belong to a name: alone they are no evidence.
+_VIQR_SIGN = re.compile(r"[\^(+`]")
 _VIQR_EVIDENCE = re.compile(r"[aeo]\^|a\(|[ou]\+|[aeiouy]`", re.IGNORECASE)
 _VIQR_UNIT = re.compile(r"([aeiouy])([\^(+]?)(['`?~.]?)|dd", re.IGNORECASE)
 _VIQR_SHAPES = {"^": "\u0302", "(": "\u0306", "+": "\u031b"}
@@ -134,7 +135,7 @@ def _viqr(text: str) -> str:
 def decoded(text: str) -> str:
     """The text in the encoding that it was written in; as it is when that is Unicode, or cannot be told."""
     if text.isascii():
-        return _viqr(text) if _VIQR_EVIDENCE.search(text) else text
+        return _viqr(text) if _VIQR_SIGN.search(text) and _VIQR_EVIDENCE.search(text) else text
     if not _SUSPECT.search(text) or _BEYOND.search(text):
         return text
     return _reading(text)

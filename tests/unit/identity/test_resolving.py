@@ -62,7 +62,7 @@ def matching(operations: Operations, a_minute: int = 120) -> MatchingService:
 
 async def test_a_birth_in_the_future_does_not_speak_against_anybody(operations: Operations) -> None:
     """1985 typed as 2085 is no date of birth, so name, phone and home are judged without one."""
-    person = await register(operations)
+    await register(operations)
     typed = await resolve(operations, replace(HOA, birth=BirthDate(2085, 3, 2)))
     left_out = await resolve(operations, replace(HOA, birth=None))
     assert (typed.outcome, typed.score) == (left_out.outcome, left_out.score)
