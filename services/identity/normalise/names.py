@@ -181,7 +181,9 @@ def _unspeakable(letters: str) -> bool:
 def _once(tokens: list[Token]) -> list[Token]:
     """The tokens of a name that was written twice, once: the half with marks."""
     half, odd = divmod(len(tokens), 2)
-    if odd or half < 2 or [one.plain for one in tokens[:half]] != [one.plain for one in tokens[half:]]:  # noqa: PLR2004 - family, given
+    if odd or half < 2 or tokens[0].plain != tokens[half].plain:  # noqa: PLR2004 - family, given
+        return tokens
+    if [one.plain for one in tokens[:half]] != [one.plain for one in tokens[half:]]:
         return tokens
     return tokens[:half] if any(not one.unmarked for one in tokens[:half]) else tokens[half:]
 

@@ -66,7 +66,11 @@ def phone(text: str | None) -> str | None:
     """
     if not text:
         return None
-    text = text[:_LONGEST_TEXT].translate(_FULL_WIDTH)
+    if _MOBILE.fullmatch(text):
+        return _told(text)
+    text = text[:_LONGEST_TEXT]
+    if not text.isascii():
+        text = text.translate(_FULL_WIDTH)
     if number := _number(text, alone=True):
         return number
     return next((number for piece in _pieces(text) if (number := _number(piece, alone=False))), None)
@@ -95,8 +99,12 @@ def _number(text: str, *, alone: bool) -> str | None:
         found = _national("0" + bare[2:].removeprefix("0"))
     if found is None and alone and not bare.startswith("0"):
         found = _mobile("0" + bare, _MOBILE)
-    # One digit over and over is what stands where no number was told.
-    return None if found is None or len(set(found[-_ONE_DIGIT_TAIL:])) == 1 else found
+    return None if found is None else _told(found)
+
+
+def _told(number: str) -> str | None:
+    """The number, unless it ends in one digit over and over: what stands where none was told."""
+    return None if len(set(number[-_ONE_DIGIT_TAIL:])) == 1 else number
 
 
 def _mobile(bare: str, ranges: re.Pattern[str]) -> str | None:
