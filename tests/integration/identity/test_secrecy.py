@@ -12,11 +12,15 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2
 from lienthong.identity.v1 import (
+    check_in_service_pb2,
+    check_in_service_pb2_grpc,
     person_link_pb2,
     person_link_service_pb2,
     person_pb2,
     person_service_pb2,
     person_service_pb2_grpc,
+    population_service_pb2,
+    population_service_pb2_grpc,
     source_record_service_pb2,
     source_record_service_pb2_grpc,
 )
@@ -114,9 +118,57 @@ async def use(identity: Running) -> None:
         )
         assert (await stub.UpdatePerson(dead, timeout=TIMEOUT)).person.death_date == death
     await use_desk(identity)
+    await use_kiosk(identity)
+    await use_load(identity)
     async with identity.as_role("records") as channel:
         records = source_record_service_pb2_grpc.SourceRecordServiceStub(channel)
         await records.FileSourceRecords(batch(10, 4), timeout=TIMEOUT)
+
+
+async def use_kiosk(identity: Running) -> None:
+    """Checks in with a card and with what is none."""
+    async with identity.as_facility() as channel:
+        stub = check_in_service_pb2_grpc.CheckInServiceStub(channel)
+        card = f"{THIRD_ID}||{FOUND}|02031985|Nữ|Số 1, Ba Đình|10052021"
+        read = await stub.ParseCardCode(check_in_service_pb2.ParseCardCodeRequest(code=card), timeout=TIMEOUT)
+        assert read.card_code.query.identifiers[0].value == THIRD_ID
+        answer = await stub.CheckIn(check_in_service_pb2.CheckInRequest(code=card), timeout=TIMEOUT)
+        assert answer.resolution.outcome == person_service_pb2.RESOLUTION_OUTCOME_MATCH
+        # Nobody listens where the other roles would be.
+        assert {one.part for one in answer.unavailable} == {"consent_requests", "appointments", "referrals"}
+        for bad in (
+            check_in_service_pb2.CheckInRequest(code=f"{FOUND}|{THIRD_ID}"),
+            check_in_service_pb2.CheckInRequest(app_assertion=f"{FOUND}.{THIRD_ID}.x"),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.CheckIn(bad, timeout=TIMEOUT)
+            assert not any(secret in str(refused.value) for secret in SECRETS)
+
+
+async def use_load(identity: Running) -> None:
+    """Loads one good row, one that names somebody else, and bad ones."""
+    async with identity.as_officer(PrincipalKind.ADMIN) as channel:
+        stub = population_service_pb2_grpc.PopulationServiceStub(channel)
+        begin = population_service_pb2.CreatePopulationLoadRequest(request_id=str(uuid4()), source="registry")
+        name = (await stub.CreatePopulationLoad(begin, timeout=TIMEOUT)).load.name
+        rows = [
+            population_service_pb2.PopulationEntry(row=at, identifiers=[citizen_id(number)], demographics=said)
+            for at, (number, said) in enumerate(
+                (
+                    (THIRD_ID, demographics(FOUND)),
+                    (THIRD_ID, demographics(CHANGED, year=1950)),
+                    ("12345", demographics(LINKED)),
+                    (SECOND_ID, demographics("Không rõ")),
+                ),
+                start=1,
+            )
+        ]
+        part = population_service_pb2.LoadPopulationPartRequest(name=name, entries=rows)
+        done = (await stub.LoadPopulationPart(part, timeout=TIMEOUT)).load
+        assert (done.known_count, done.conflict_count, done.rejected_count) == (1, 1, 2)
+        listed = population_service_pb2.ListPopulationLoadErrorsRequest(name=name)
+        errors = (await stub.ListPopulationLoadErrors(listed, timeout=TIMEOUT)).errors
+        assert not any(secret in str(errors) for secret in SECRETS)
 
 
 async def use_desk(identity: Running) -> None:
