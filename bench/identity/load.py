@@ -1,4 +1,4 @@
-"""A population in the person index: entries written through the store of the identity role, by as many processes as there are cores."""
+"""A population in the person index: entries written through the store of the identity role, by several processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from services.identity.ports import Transaction
 from services.identity.postgres import PostgresStore
 
 PART = 1000
-WORKERS = 2
+WORKERS = 4
+"""Processes: each waits for the database half of its time."""
 _NUMBERED = 0.9
 """Share of the entries that have a citizen number."""
 _A_MILLION = 1_000_000

@@ -203,8 +203,13 @@ class PersonKeys:
         return keys
 
     async def opened(self, rows: Sequence[tuple[UUID, int, int, bytes]]) -> KeysOf:
-        """The keys of rows that a statement joined itself: person, version, root version and wrapped key, none of them destroyed."""
-        return KeysOf(await self._open([_Row(*row) for row in rows]))
+        """The keys of rows that a statement joined itself: person, version, root version and wrapped key, none of them destroyed. They are not
+        remembered: a search opens hundreds of people whom nobody asks about again.
+        """
+        living: dict[UUID, list[_Row]] = {}
+        for row in rows:
+            living.setdefault(row[0], []).append(_Row(*row))
+        return KeysOf(await self._ask(lambda: {person: self._unwrap(found) for person, found in living.items()}))
 
     async def find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
         """The living keys of all these persons, for sealing; one statement. MUST run in the transaction that stores what they seal, or in

@@ -69,10 +69,11 @@ def query_keys(
     elif estimated_age is not None and year is not None:
         births = [BirthDate(year - estimated_age + offset) for offset in range(-_ESTIMATE_YEARS, _ESTIMATE_YEARS + 1)]
     keys: dict[BlockKey, float] = {}
+    day = person.birth is not None and bool(person.birth.day)
     for at, birth in enumerate(births or [None]):
         for key in _keys(person, birth):
-            # A slip of the date is looked for by the rare keys only.
-            if at == 0 or person.birth is None or key.kind in {"A", "C"}:
+            # A slip of the date is looked for by the rare keys only: with the given name where the day is known, else with the whole name.
+            if at == 0 or person.birth is None or key.kind == ("A" if day else "C"):
                 keys.setdefault(key, _expected(key, person, birth, model, population))
     return tuple(sorted((SizedKey(key, rows) for key, rows in keys.items()), key=lambda one: (one.rows, one.key)))
 
