@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -44,10 +46,40 @@ _HIERARCHY = text("SELECT pg_advisory_xact_lock(hashtext('lienthong.identity.org
 _BETWEEN = ";"
 
 
+STATE_LIFE = 1.0
+"""Seconds for which a reader may take a facility for what it was: so long a suspension made by another process is not seen."""
+_MOST_STATES = 20_000
+
+
+class OrganizationStates:
+    """What facilities were found to be a moment ago, as nearly every call asks. Only readers use it; writers ask the database."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[float, OrganizationState | None]] = OrderedDict()
+
+    def get(self, code: str) -> tuple[OrganizationState | None] | None:
+        """The state in a tuple, None when it has to be asked for."""
+        found = self._known.get(code)
+        return (found[1],) if found is not None and time.monotonic() - found[0] < STATE_LIFE else None
+
+    def put(self, code: str, state: OrganizationState | None) -> None:
+        """Keeps a state, and forgets the oldest of too many."""
+        self._known[code] = (time.monotonic(), state)
+        self._known.move_to_end(code)
+        while len(self._known) > _MOST_STATES:
+            self._known.popitem(last=False)
+
+    def forget(self) -> None:
+        """Something changed in this process."""
+        self._known.clear()
+
+
 class RegisterTables:
     """The part of a transaction that deals with the registers."""
 
     _connection: AsyncConnection
+    _states: OrganizationStates
+    _reading: bool
 
     async def organization(self, code: str) -> Organization | None:
         """A facility."""
@@ -56,11 +88,18 @@ class RegisterTables:
 
     async def organization_state(self, code: str) -> OrganizationState | None:
         """Whether a facility may take part; None when it is not registered. Every call of a facility asks."""
+        known = self._states.get(code) if self._reading else None
+        if known is not None:
+            return known[0]
         driver = await hot(self._connection)
         with statement_span("SELECT", "organization"):
             cursor = await driver.execute("SELECT state FROM organization WHERE code = %s", [code], prepare=True)
             row = await cursor.fetchone()
-        return None if row is None else OrganizationState(row[0])
+        state = None if row is None else OrganizationState(row[0])
+        # What is not registered may be at the next moment, and is asked for by nobody who works here.
+        if self._reading and state is not None:
+            self._states.put(code, state)
+        return state
 
     async def known_organizations(self, codes: Collection[str]) -> frozenset[str]:
         """Those of the codes that are registered."""
@@ -93,6 +132,7 @@ class RegisterTables:
     async def put_organization(self, changed: Organization) -> bool:
         """Writes a facility that is at the version before; False when it is not."""
         before = (organization.c.code == changed.code) & (organization.c.version == changed.version - 1)
+        self._states.forget()
         done = await self._connection.execute(update(organization).where(before).values(_row(changed)))
         return bool(done.rowcount)
 

@@ -15,7 +15,7 @@ from services.identity.links import ChangeKind, PersonChange
 from services.identity.model import PersonEvent
 from services.identity.ports import Transaction
 from services.identity.postgres.population import PopulationTables
-from services.identity.postgres.registers import RegisterTables
+from services.identity.postgres.registers import OrganizationStates, RegisterTables
 from services.identity.postgres.reviews import ReviewTables
 from services.identity.postgres.updates import UpdateTables
 from services.identity.postgres.vault import Vault
@@ -27,10 +27,20 @@ T = TypeVar("T")
 class PostgresTransaction(ReviewTables, UpdateTables, RegisterTables, PopulationTables):
     """One connection, inside a transaction or reading."""
 
-    def __init__(self, connection: AsyncConnection, vault: Vault, keys: PersonKeys) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        vault: Vault,
+        keys: PersonKeys,
+        states: OrganizationStates | None = None,
+        *,
+        reading: bool = False,
+    ) -> None:
         self._connection = connection
         self._vault = vault
         self._keys = keys
+        self._states = states or OrganizationStates()
+        self._reading = reading
         self._held = set()
         self.told = False
 
@@ -65,6 +75,7 @@ class PostgresStore:
         self._database = database
         self._vault = Vault(keyring)
         self._keys = PersonKeys(keyring, "identity", clock)
+        self._states = OrganizationStates()
         self._told: Callable[[], None] = lambda: None
 
     def on_told(self, wake: Callable[[], None]) -> None:
@@ -74,7 +85,9 @@ class PostgresStore:
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work`, which only reads."""
         return await self._database.read(
-            lambda connection: work(PostgresTransaction(connection, self._vault, self._keys))
+            lambda connection: work(
+                PostgresTransaction(connection, self._vault, self._keys, self._states, reading=True)
+            )
         )
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -83,7 +96,7 @@ class PostgresStore:
 
         async def noting(connection: AsyncConnection) -> T:
             nonlocal told
-            transaction = PostgresTransaction(connection, self._vault, self._keys)
+            transaction = PostgresTransaction(connection, self._vault, self._keys, self._states)
             result = await work(transaction)
             told = transaction.told
             return result
