@@ -3,6 +3,7 @@
 python -m bench.identity                 200,000 persons, about a minute
 python -m bench.identity --persons 1000000
 python -m bench.identity service         through gRPC with mTLS and PostgreSQL
+python -m bench.identity loading         how fast a population is loaded, rows/s
 python -m bench.identity learn           learns the model anew and writes it
 """
 
@@ -35,7 +36,7 @@ _MODELS = Path(__file__).parents[2] / "services/identity/matching/models"
 def main() -> None:
     """Runs what the arguments say."""
     parser = argparse.ArgumentParser(prog="bench.identity")
-    parser.add_argument("what", nargs="?", choices=("judge", "service", "learn"), default="judge")
+    parser.add_argument("what", nargs="?", choices=("judge", "service", "loading", "learn"), default="judge")
     parser.add_argument("--persons", type=int, default=200_000)
     parser.add_argument("--queries", type=int, default=QUERIES)
     parser.add_argument("--seed", type=int, default=SEED)
@@ -54,6 +55,13 @@ def main() -> None:
 
         figures = judge_service(given.persons, given.queries, given.seed)
         _write(figures, f"identity-service-{given.persons}.json")
+        print(json.dumps(figures, indent=1))
+        return
+    if given.what == "loading":
+        from bench.identity.loading import judge_loading
+
+        figures = judge_loading(given.persons, given.seed)
+        _write(figures, f"identity-loading-{given.persons}.json")
         print(json.dumps(figures, indent=1))
         return
     figures = judge(given.persons, given.queries, given.seed, peer=not given.no_peer)

@@ -79,7 +79,7 @@ def _judge(server: PostgresServer, folder: Path, persons: int, count: int, seed:
     population = generate(persons, seed)
     asked = list(queries(population, seed + 1, count + _WARM, JUDGE))
     plain = [one for one in asked if one.scenario in NO_IDENTIFIER]
-    with _Role(folder, urls.app_url, keyring, PROCESSES) as role:
+    with Role(folder, urls.app_url, keyring, PROCESSES) as role:
         figures = asyncio.run(_measure(role, population, loaded, plain, asked))
     return {
         "machine": {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
@@ -91,7 +91,7 @@ def _judge(server: PostgresServer, folder: Path, persons: int, count: int, seed:
     }
 
 
-class _Role:
+class Role:
     """The role in processes of its own, and credentials of the gateway and of one facility."""
 
     def __init__(self, folder: Path, database: str, keyring: Path, processes: int) -> None:
@@ -129,7 +129,7 @@ class _Role:
             for address, ready in zip(self.addresses, self._ready, strict=True)
         ]
 
-    def __enter__(self) -> _Role:
+    def __enter__(self) -> Role:
         end = time.monotonic() + _STARTING
         for process, ready in zip(self._processes, self._ready, strict=True):
             while not ready.exists():
@@ -179,7 +179,7 @@ def _message(query: Query, number: str | None) -> Message:
 
 
 async def _measure(
-    role: _Role, population: Population, loaded: Loaded, plain: Sequence[Query], asked: Sequence[Query]
+    role: Role, population: Population, loaded: Loaded, plain: Sequence[Query], asked: Sequence[Query]
 ) -> dict[str, Any]:
     by_demographics = [(_message(one, None), one.truth) for one in plain]
     numbered = [at for at in range(population.count) if citizen_number(population, at)]
@@ -263,7 +263,7 @@ async def _rate(processes: Sequence[Resolve], batches: Sequence[Sequence[Message
     return sum(map(len, batches)) / (time.perf_counter() - begin)
 
 
-async def _create_facility(channel: grpc.aio.Channel, role: _Role) -> None:
+async def _create_facility(channel: grpc.aio.Channel, role: Role) -> None:
     organization = organization_pb2.Organization(
         code=FACILITY,
         display_name="Bệnh viện",

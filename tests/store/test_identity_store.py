@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ from services.identity.model import (
     Filing,
     FilingKey,
     FilingOutcome,
+    Holder,
     Identifier,
     IdentifierKey,
     IdentifierType,
@@ -85,6 +86,14 @@ async def register_practitioner(store: Store, practitioner: Practitioner) -> Pra
     return await store.write(lambda transaction: transaction.add_practitioner(practitioner))
 
 
+async def history(store: Store, id: UUID) -> Sequence[PersonEvent]:
+    return await store.read(lambda transaction: transaction.history(id))
+
+
+async def holders(store: Store, key: IdentifierKey) -> Sequence[Holder]:
+    return await store.read(lambda transaction: transaction.holders({key}))
+
+
 async def get(store: Store, id: UUID) -> Person | None:
     return await store.read(lambda transaction: transaction.person(id))
 
@@ -97,6 +106,25 @@ async def test_a_person_is_kept_whole(store: Store) -> None:
     await add(store, full, bare, estimated)
     assert [await get(store, one.id) for one in (full, bare, estimated)] == [full, bare, estimated]
     assert await get(store, uuid7()) is None
+
+
+async def test_more_than_fit_in_one_statement_are_kept_whole(store: Store) -> None:
+    # One statement takes 500 rows.
+    made = [person(number(f"0011850{at:05}")) for at in range(1_203)]
+    await add(store, *made)
+    ids = [one.id for one in made]
+    kept = await store.read(lambda transaction: transaction.persons(ids))
+    assert [kept[id] for id in ids] == made
+    for one in (made[0], made[499], made[500], made[-1]):
+        assert len(await history(store, one.id)) == 1
+        (holder,) = await holders(store, one.identifiers[0].key)
+        assert holder.person == one.id
+    # One of them is taken: of all others nothing is kept.
+    more = [person(number(f"0011851{at:05}")) for at in range(600)]
+    more[300] = person(number("001185000007"))
+    with pytest.raises(IdentifierTaken):
+        await add(store, *more)
+    assert await store.read(lambda transaction: transaction.persons([one.id for one in more])) == {}
 
 
 async def test_holders_are_found_by_any_key(store: Store) -> None:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -40,6 +40,7 @@ from services.chassis.errors import DomainError, Kind
 from services.chassis.keyring.provider import Keyring
 from services.chassis.keyring.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, WrappedKey
 from services.chassis.migrations import NAMING, grant
+from services.chassis.turns import in_turns
 
 T = TypeVar("T")
 E = TypeVar("E", bound=tuple[Any, ...])
@@ -49,6 +50,8 @@ ROLE = UUID(int=0)
 CACHE_LIFE = timedelta(minutes=5)
 """How long an opened key stays in memory; so long a destroyed one may still open in another process."""
 _CAPACITY = 10_000
+_STATEMENT_PERSONS = 500
+_PERSONS_AT_ONCE = 100
 _ATTEMPTS = 3
 TABLE = "person_key"
 
@@ -212,9 +215,15 @@ class PersonKeys:
         return KeysOf(await self._ask(lambda: {person: self._unwrap(found) for person, found in living.items()}))
 
     async def find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
-        """The living keys of all these persons, for sealing; one statement. MUST run in the transaction that stores what they seal, or in
+        """The living keys of all these persons, for sealing; one statement for each 500. MUST run in the transaction that stores what they seal, or in
         one that is committed before.
         """
+        keys, ordered = KeysOf(), sorted(persons)
+        for start in range(0, len(ordered), _STATEMENT_PERSONS):
+            keys.update(await self._find_or_make(connection, ordered[start : start + _STATEMENT_PERSONS]))
+        return keys
+
+    async def _find_or_make(self, connection: AsyncConnection, persons: Collection[UUID]) -> KeysOf:
         keys = KeysOf()
         versions = dict.fromkeys(persons, 1)
         # Those met lately have a key in all likelihood; when one has none after all, it is made in a second round.
@@ -246,10 +255,10 @@ class PersonKeys:
     async def _find_or_add(
         self, connection: AsyncConnection, versions: Mapping[UUID, int], new: Sequence[UUID]
     ) -> list[_Row]:
-        def made() -> list[bytes]:
+        def made(some: Sequence[UUID]) -> list[bytes]:
             return [
                 self._keyring.wrap(os.urandom(KEY_BYTES), place(self._service, person, versions[person])).data
-                for person in new
+                for person in some
             ]
 
         values = {
@@ -257,7 +266,7 @@ class PersonKeys:
             "persons": sorted(versions),
             "new_persons": list(new),
             "new_versions": [versions[person] for person in new],
-            "new_keys": await self._ask(made) if new else [],
+            "new_keys": await self._ask_for_each(new, made),
             "root_version": self._keyring.current_version,
             "at": self._clock(),
         }
@@ -277,11 +286,11 @@ class PersonKeys:
                 keys[person] = known[2]
         unknown = {person: found for person, found in living.items() if person not in keys}
 
-        def unwrapped() -> dict[UUID, PersonKey]:
-            return {person: self._unwrap(found) for person, found in unknown.items()}
+        def unwrapped(some: Sequence[UUID]) -> list[PersonKey]:
+            return [self._unwrap(unknown[person]) for person in some]
 
         if unknown:
-            opened = await self._ask(unwrapped)
+            opened = {key.person: key for key in await self._ask_for_each(list(unknown), unwrapped)}
             entries = {person: (now, unknown[person], key) for person, key in opened.items()}
             _remember(self._opened, entries, self._capacity)
             keys |= opened
@@ -302,6 +311,14 @@ class PersonKeys:
     async def _ask(self, work: Callable[[], T]) -> T:
         """Root keys elsewhere are waited for in a thread, so that other calls go on."""
         return await asyncio.to_thread(work) if self._keyring.remote else work()
+
+    async def _ask_for_each(self, persons: Sequence[UUID], work: Callable[[Sequence[UUID]], list[T]]) -> list[T]:
+        """As `_ask`, so many persons at once that other calls get their turn."""
+        made: list[T] = []
+        async for start in in_turns(range(0, len(persons), _PERSONS_AT_ONCE), at_once=1):
+            some = persons[start : start + _PERSONS_AT_ONCE]
+            made += await self._ask(partial(work, some))
+        return made
 
     def _cached(self, persons: Collection[UUID]) -> tuple[KeysOf, set[UUID]]:
         now = self._clock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
@@ -14,18 +13,17 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.chassis.database import hot
 from services.chassis.keyring import PersonKey, PersonKeys, SealBroken
 from services.chassis.statements import statement_span
+from services.chassis.turns import in_turns
 from services.identity.candidates import MOST_PER_KEY, Candidate, Candidates, indexed
 from services.identity.matching.blocks import BlockKey, stored_keys
 from services.identity.matching.features import FeaturesUnreadable, pack, unpack
 from services.identity.model import Person
 from services.identity.normalise import NORMALISER_VERSION
-from services.identity.postgres.arrays import unnested
+from services.identity.postgres.arrays import slices, unnested
 from services.identity.postgres.links import LinkTables
 from services.identity.postgres.vault import Vault
 from services.identity.schema import block_key, person_feature
 
-_AT_ONCE = 50
-"""Entries that are made ready, or opened, before other calls get their turn: some 5 ms."""
 # A key that is found too often is cut, and its number of rows says so. Redirects are followed; who answers for an entry MUST be one who may
 # be a candidate. A destroyed key leaves nobody.
 _CANDIDATES = f"""
@@ -47,6 +45,7 @@ LEFT JOIN person root ON root.person_id = redirect.current_id
 WHERE redirect.current_id IS NULL OR (root.state = 'ACTIVE' AND NOT root.protected)
 """.encode()  # noqa: S608 - a constant
 _COUNTED = 100_000
+_PAIRS_AT_ONCE = 2_000
 _POPULATION = text(
     "SELECT count(*), (SELECT reltuples FROM pg_class WHERE oid = 'person_feature'::regclass)"
     " FROM (SELECT 1 FROM person_feature LIMIT :counted) AS seen"
@@ -78,9 +77,7 @@ class FeatureTables(LinkTables):
         cut: set[BlockKey] = set()
         rows_of: dict[int, int] = {}
         found: list[Candidate] = []
-        for at, (entry, person, hashed, sealed, *_) in enumerate(rows):
-            if at % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
+        async for entry, person, hashed, sealed, *_ in in_turns(rows):
             by = frozenset(asked[key] for key in hashed)
             for key in hashed:
                 rows_of[key] = rows_of.get(key, 0) + 1
@@ -101,15 +98,19 @@ class FeatureTables(LinkTables):
     async def add_features(self, persons: Sequence[Person], keys: Mapping[UUID, PersonKey]) -> None:
         """Keeps what new entries are found by."""
         made = []
-        for at, one in enumerate(persons):
-            if at % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
+        async for one in in_turns(persons):
             person = indexed(one)
             if person is not None:
                 hashed = await self._hashed(stored_keys(person))
                 made.append((one.id, hashed, self._vault.seal_features(keys[one.id], pack(person))))
-        if not made:
-            return
+        for some in slices(made):
+            await self._put_features(some)
+        # In order of the key, so that the index is filled side by side.
+        for pairs in slices(sorted((key, id) for id, hashed, _ in made for key in hashed), _PAIRS_AT_ONCE):
+            listed = unnested(key=(BigInteger, [key for key, _ in pairs]), person_id=(PG_UUID, [id for _, id in pairs]))
+            await self._connection.execute(insert(block_key).from_select(["key", "person_id"], select(listed)))
+
+    async def _put_features(self, made: Sequence[tuple[UUID, list[int], bytes]]) -> None:
         given = unnested(
             person_id=(PG_UUID, [id for id, _, _ in made]),
             blocks=(LargeBinary, [struct.pack(f">{len(hashed)}q", *hashed) for _, hashed, _ in made]),
@@ -121,12 +122,6 @@ class FeatureTables(LinkTables):
         kept = upsert(person_feature).from_select(names, rows)
         changed = {name: kept.excluded[name] for name in names[1:]}
         await self._connection.execute(kept.on_conflict_do_update(index_elements=["person_id"], set_=changed))
-        # In order of the key, so that the index is filled side by side.
-        pairs = sorted((key, id) for id, hashed, _ in made for key in hashed)
-        listed = unnested(key=(BigInteger, [key for key, _ in pairs]), person_id=(PG_UUID, [id for _, id in pairs])).c
-        await self._connection.execute(
-            insert(block_key).from_select(["key", "person_id"], select(listed.key, listed.person_id))
-        )
 
     async def _hashed(self, keys: Sequence[BlockKey]) -> list[int]:
         return await self._vault.ask(lambda: sorted({self._vault.block(key) for key in keys}))

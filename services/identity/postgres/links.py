@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.links import ChangeKind, NewReviewTask, PersonChange, ReviewCandidate, ReviewState
 from services.identity.model import PersonEvent
-from services.identity.postgres.arrays import unnested
+from services.identity.postgres.arrays import slices, unnested
 from services.identity.schema import person, person_change, person_redirect, review_task
 
 MOST_CANDIDATES = 5
@@ -70,8 +70,10 @@ class LinkTables:
 
     async def tell(self, kind: ChangeKind, events: Sequence[PersonEvent]) -> None:
         """Puts one line per event into the feed, with who answers for the entry now; the line has the event's id."""
-        if not events:
-            return
+        for some in slices(events):
+            await self._tell(kind, some)
+
+    async def _tell(self, kind: ChangeKind, events: Sequence[PersonEvent]) -> None:
         asked = unnested(
             person_id=(PG_UUID, [one.person for one in events]),
             id=(PG_UUID, [one.id for one in events]),

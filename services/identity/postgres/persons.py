@@ -1,16 +1,17 @@
 """Persons, identifiers, histories and source records on PostgreSQL. Each method costs a fixed number of statements,
-whatever the number of rows.
+whatever the number of rows; of more than 500 that number for each 500.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import class_row
-from sqlalchemy import Boolean, LargeBinary, Select, String, func, insert, select, text, update
+from sqlalchemy import Boolean, LargeBinary, Select, String, Table, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.chassis.database import hot
 from services.chassis.keyring import PersonKey, PersonKeys
 from services.chassis.statements import statement_span
+from services.chassis.turns import in_turns
 from services.identity.links import ChangeKind
 from services.identity.model import (
     Assurance,
@@ -34,7 +36,7 @@ from services.identity.model import (
 )
 from services.identity.ports import IdentifierTaken
 from services.identity.postgres import provisional_rows
-from services.identity.postgres.arrays import unnested
+from services.identity.postgres.arrays import insert_rows, slices, unnested
 from services.identity.postgres.features import FeatureTables
 from services.identity.postgres.vault import Vault
 from services.identity.schema import identifier_lookup, person, person_event, person_identifier, source_record
@@ -58,6 +60,7 @@ LEFT JOIN person_redirect redirect ON redirect.person_id = found.person_id
 
 # The planner takes short arrays for so cheap that it plans each call anew, which costs three times what the statement does.
 _LEAST_ASKED = 8
+_BLINDS_AT_ONCE = 500
 
 DEATH = "person.death"
 
@@ -95,9 +98,9 @@ class PersonTables(FeatureTables):
     async def holders(self, keys: Collection[IdentifierKey]) -> Sequence[Holder]:
         """Persons that hold, or held, any of the keys, and who answers for each: one statement. Who was erased is not found any more."""
         versions = self._vault.blind_versions
-        blinds = await self._vault.ask(
-            lambda: {(key.kind, self._vault.blind(key, version)): key for key in keys for version in versions}
-        )
+        blinds = {
+            (key.kind, blind): key for version in versions for key, blind in (await self._blinds(keys, version)).items()
+        }
         driver = await hot(self._connection)
         with statement_span("SELECT", "identifier_lookup"):
             async with driver.cursor(row_factory=class_row(_Hit), binary=True) as cursor:
@@ -127,8 +130,19 @@ class PersonTables(FeatureTables):
                 protected=row.protected,
                 current=row.current_id,
             )
-            for id, row in rows.items()
+            async for id, row in in_turns(rows.items())
         ]
+
+    async def _blinds(self, keys: Collection[IdentifierKey], version: int | None = None) -> dict[IdentifierKey, bytes]:
+        """The blind value of each key."""
+        listed, found = list(keys), dict[IdentifierKey, bytes]()
+        async for start in in_turns(range(0, len(listed), _BLINDS_AT_ONCE), at_once=1):
+            some = listed[start : start + _BLINDS_AT_ONCE]
+            found |= await self._vault.ask(partial(self._blinded, some, version))
+        return found
+
+    def _blinded(self, keys: Collection[IdentifierKey], version: int | None) -> dict[IdentifierKey, bytes]:
+        return {key: self._vault.blind(key, version) for key in keys}
 
     async def person(self, id: UUID) -> Person | None:
         """A person with all identifiers, oldest first."""
@@ -164,22 +178,20 @@ class PersonTables(FeatureTables):
         """Adds persons with identifiers and first events."""
         keys = await self._keys.find_or_make(self._connection, {one.id for one in persons})
         await self._claim({one.id: one.identifiers for one in persons}, keys)
-        await self._connection.execute(
-            insert(person),
-            [
-                {
-                    "person_id": one.id,
-                    "state": one.state.value,
-                    "facility_id": one.facility,
-                    "demographics_sealed": self._vault.seal_demographics(keys[one.id], one.demographics),
-                    "created_at": one.created_at,
-                    "version": one.version,
-                    "protected": one.protected,
-                    "death_sealed": death_sealed(self._vault, keys[one.id], one.death),
-                }
-                for one in persons
-            ],
-        )
+        rows = [
+            {
+                "person_id": one.id,
+                "state": one.state.value,
+                "facility_id": one.facility,
+                "demographics_sealed": self._vault.seal_demographics(keys[one.id], one.demographics),
+                "created_at": one.created_at,
+                "version": one.version,
+                "protected": one.protected,
+                "death_sealed": death_sealed(self._vault, keys[one.id], one.death),
+            }
+            async for one in in_turns(persons)
+        ]
+        await self._insert(person, rows)
         await provisional_rows.add(self._connection, self._vault, keys, persons)
         await self.add_features(persons, keys)
         await self._add_events(events)
@@ -204,10 +216,10 @@ class PersonTables(FeatureTables):
         """Takes the keys for their persons. In the order of the blind values, so that two batches cannot lock each
         other out; a key that another transaction is taking is waited for, and found taken if that one commits.
         """
-        claimed = [one.key for held in identifiers.values() for one in held]
+        claimed = {one.key for held in identifiers.values() for one in held}
         if not claimed:
             return
-        blinds = await self._vault.ask(lambda: {key: self._vault.blind(key) for key in claimed})
+        blinds = await self._blinds(claimed)
         rows = [
             {
                 "person_id": id,
@@ -221,22 +233,17 @@ class PersonTables(FeatureTables):
                 "valid_to": one.valid_to,
                 "blind_version": self._vault.blind_versions[0],
             }
-            for id, held in identifiers.items()
+            async for id, held in in_turns(identifiers.items())
             for one in held
         ]
         rows.sort(key=lambda row: (row["blind"], row["kind"]))
         if len(self._vault.blind_versions) > 1:
             await self._claim_in_both(identifiers)
-        taken = await self._connection.execute(
-            upsert(identifier_lookup).on_conflict_do_nothing().returning(identifier_lookup.c.blind),
-            [{name: row[name] for name in ("blind", "kind", "person_id", "exclusive")} for row in rows],
-        )
-        if len(taken.all()) < len(rows):
-            raise IdentifierTaken
-        columns = [column.name for column in person_identifier.columns]
-        await self._connection.execute(
-            insert(person_identifier), [{name: row[name] for name in columns} for row in rows]
-        )
+        for some in slices(rows):
+            made = upsert(identifier_lookup).on_conflict_do_nothing().returning(identifier_lookup.c.blind)
+            if len((await insert_rows(self._connection, made, some)).all()) < len(some):
+                raise IdentifierTaken
+        await self._insert(person_identifier, rows)
 
     async def _claim_in_both(self, identifiers: Mapping[UUID, Sequence[PersonIdentifier]]) -> None:
         """While the index is made anew, a number may lie under either key, and unique indexes do not see that: whoever takes it holds a lock
@@ -269,20 +276,22 @@ class PersonTables(FeatureTables):
         await self._connection.execute(_LOCK, {"numbers": numbers})
 
     async def _add_events(self, events: Sequence[PersonEvent]) -> None:
-        await self._connection.execute(
-            insert(person_event),
-            [
-                {
-                    "person_id": one.person,
-                    "id": one.id,
-                    "kind": one.kind,
-                    "at": one.at,
-                    "actor": one.actor,
-                    "detail": dict(one.detail),
-                }
-                for one in events
-            ],
-        )
+        rows = [
+            {
+                "person_id": one.person,
+                "id": one.id,
+                "kind": one.kind,
+                "at": one.at,
+                "actor": one.actor,
+                "detail": dict(one.detail),
+            }
+            for one in events
+        ]
+        await self._insert(person_event, rows)
+
+    async def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        for some in slices(rows):
+            await insert_rows(self._connection, insert(table), some)
 
     async def history(self, id: UUID) -> Sequence[PersonEvent]:
         """The history of a person, oldest first; ids are in order of time."""

@@ -7,6 +7,7 @@ from lienthong.identity.v1 import population_service_pb2, population_service_pb2
 from services.chassis.call import current_call
 from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
+from services.chassis.turns import in_turns
 from services.identity.convert import population, scalars
 from services.identity.model import invalid
 from services.identity.population import RowFault
@@ -40,7 +41,7 @@ class PopulationServicer(population_service_pb2_grpc.PopulationServiceServicer):
             current_call().principal,
             population.source_in(request.name),
             request.part,
-            [population.entry_in(one) for one in request.entries],
+            [population.entry_in(one) async for one in in_turns(request.entries)],
             digest(request),
         )
         return population_service_pb2.LoadPopulationPartResponse(load=population.load_message(load))

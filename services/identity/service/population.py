@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.chassis.clock import Clock
 from services.chassis.principal import Principal
+from services.chassis.turns import in_turns
 from services.identity.errors import PopulationLoadNotFound, PopulationPartOutOfOrder
 from services.identity.links import NewReviewTask, ReviewCandidate, ReviewReason
 from services.identity.model import (
@@ -21,6 +22,7 @@ from services.identity.model import (
     PersonIdentifier,
     invalid,
 )
+from services.identity.normalise.dates import day_in_viet_nam
 from services.identity.normalise.names import name as normal_name
 from services.identity.population import PopulationEntry, PopulationLoad, RowFault
 from services.identity.ports import NewId, Store, Transaction
@@ -114,7 +116,8 @@ class PopulationService:
         and changes nothing. Raises PopulationLoadNotFound, PopulationPartOutOfOrder.
         """
         now = self._clock()
-        read = [_Row(one, ask(one.identifiers, one.demographics)) for one in rows]
+        today = day_in_viet_nam(now)
+        read = [_Row(one, ask(one.identifiers, one.demographics)) async for one in in_turns(rows)]
 
         async def work(transaction: Transaction) -> PopulationLoad:
             load = await _existing(transaction, source, hold=True)
@@ -124,7 +127,9 @@ class PopulationService:
                 raise PopulationPartOutOfOrder(load.parts)
             entries = Entries(self._clock, self._new_id, principal)
             made = _Part(await holders_of(transaction, [one.asked for one in read]))
-            rejected = sum(not _file(made, entries, one, now.date()) for one in read)
+            rejected = 0
+            async for one in in_turns(read):
+                rejected += not _file(made, entries, one, today)
             await self._write(transaction, made, entries)
             conflicts = len(made.tasks)
             load = replace(
