@@ -51,13 +51,13 @@ class Loaded:
 
 
 def citizen_number(population: Population, at: int) -> str | None:
-    """The citizen number of a person: province of birth, century and sex, year, and six digits of its own (Decree 137/2015, art. 13)."""
+    """A citizen number: place, century and sex, year, and six digits (Decree 137/2015, art. 13)."""
     if at % 10 >= _NUMBERED * 10 or population.country[at]:
         return None
     year = int(population.year[at])
     century = (year // 100 - 19) * 2 + int(population.female[at])
-    province = (int(population.province[at]) + 19 * (at // _A_MILLION)) % 96 + 1
-    return f"{province:03}{century}{year % 100:02}{at % _A_MILLION:06}"
+    # Instead of the province the million, so that no two have one number.
+    return f"{at // _A_MILLION + 1:03}{century}{year % 100:02}{at % _A_MILLION:06}"
 
 
 def load(persons: int, seed: int, url: str, keyring: Path) -> Loaded:

@@ -34,7 +34,7 @@ def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate]
         verifier = verifier.add_root_certificate(root)
     try:
         verifier.build().verify_message(decode_timestamp_response(b"\x30" + head + body), content)
-    except (VerificationError, ValueError):
+    except (VerificationError, ValueError, x509.InvalidVersion):
         raise TimestampFailed("TOKEN_INVALID") from None
 
 
@@ -71,6 +71,6 @@ class HttpTimestampAuthority:
             token = response.time_stamp_token()
         except VerificationError:
             raise TimestampFailed("TOKEN_INVALID") from None
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise TimestampFailed("ANSWER_MALFORMED") from None
         return token, stated if stated.tzinfo else stated.replace(tzinfo=UTC)

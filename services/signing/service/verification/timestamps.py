@@ -133,7 +133,7 @@ def _verify(answer: TimeStampResponse, covered: bytes, path: Path) -> None:
     builder = VerifierBuilder(tsa_certificate=others[0], intermediates=list(others[1:]), roots=[root])
     try:
         builder.build().verify_message(answer, covered)
-    except (VerificationError, ValueError) as error:
+    except (VerificationError, ValueError, x509.InvalidVersion) as error:
         raise TimestampRefused("TIMESTAMP_IMPRINT_OR_SIGNATURE") from error
 
 
