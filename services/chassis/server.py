@@ -31,6 +31,8 @@ RpcContext = grpc.aio.ServicerContext[Any, Any]
 _HEALTH = frozenset({"grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch", "grpc.health.v1.Health/List"})
 _HEALTH_EVERY = 1.0
 _JOB_BACKOFF = (0.5, 30.0)
+# The driver can put an error of its own in the place of a cancellation, and a loop may take it for a failure: it is told again.
+_CANCELLATIONS, _CANCELLED_WITHIN = 10, 0.5
 
 
 class AccessIncomplete(Exception):
@@ -129,9 +131,14 @@ class Server:
         await asyncio.sleep(self._settings.drain_seconds)
         self.stopping.set()
         await self._server.stop(self._settings.grace_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        remaining = set(self._tasks)
+        for _ in range(_CANCELLATIONS):
+            for task in remaining:
+                task.cancel()
+            if remaining:
+                _, remaining = await asyncio.wait(remaining, timeout=_CANCELLED_WITHIN)
+        if remaining:
+            log.event("jobs_left", level="error", jobs=sorted(task.get_name() for task in remaining))
 
     async def _watch_health(self) -> None:
         while True:

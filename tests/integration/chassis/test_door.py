@@ -284,3 +284,27 @@ def test_the_forwarded_hash_is_that_of_the_certificate(identities: Identities) -
     header = dict(identities.metadata(None, "01001"))["x-forwarded-client-cert"]
     pem = identities.workload("facility/01001").certificate.read_bytes()
     assert x509.load_pem_x509_certificate(pem).fingerprint(SHA256()).hex() in header
+
+
+async def test_a_loop_that_takes_its_cancellation_for_a_failure_does_not_keep_the_role_from_ending(
+    identities: Identities,
+) -> None:
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                swallowed += 1
+        await asyncio.sleep(30)
+
+    async with Telemetry(TelemetrySettings(), ROLE) as telemetry:
+        server = make(identities, telemetry, ACCESS)
+        server.job("stubborn", stubborn)
+        await server.start()
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await server.stop()
+    assert swallowed == 2
