@@ -138,7 +138,7 @@ class Server:
             if remaining:
                 _, remaining = await asyncio.wait(remaining, timeout=_CANCELLED_WITHIN)
         if remaining:
-            log.event("jobs_left", level="error", jobs=sorted(task.get_name() for task in remaining))
+            log.event("jobs_left", level="error", jobs=", ".join(sorted(task.get_name() for task in remaining)))
 
     async def _watch_health(self) -> None:
         while True:
