@@ -28,15 +28,22 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lienthong.consent.v1 import decision_pb2 as lienthong_dot_consent_dot_v1_dot_decision__pb2
 from lienthong.type.v1 import access_context_pb2 as lienthong_dot_type_dot_v1_dot_access__context__pb2
 from lienthong.type.v1 import document_kind_pb2 as lienthong_dot_type_dot_v1_dot_document__kind__pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as lienthong_dot_type_dot_v1_dot_sensitivity__class__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/consent/v1/access_ledger_service.proto\x12\x14lienthong.consent.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#lienthong/consent/v1/decision.proto\x1a&lienthong/type/v1/access_context.proto\x1a%lienthong/type/v1/document_kind.proto\"\xd2\x03\n\x06\x41\x63\x63\x65ss\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0b\x61\x63\x63\x65ss_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0corganization\x18\x05 \x01(\t\x12\x1c\n\x14practitioner_licence\x18\x06 \x01(\t\x12\x16\n\x0eprincipal_kind\x18\x07 \x01(\t\x12\x30\n\x07purpose\x18\x08 \x01(\x0e\x32\x1f.lienthong.type.v1.PurposeOfUse\x12\x32\n\x0blegal_basis\x18\t \x01(\x0e\x32\x1d.lienthong.type.v1.LegalBasis\x12.\n\x05kinds\x18\n \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12\x0e\n\x06method\x18\x0b \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x0c \x01(\t\x12,\n\x06\x65\x66\x66\x65\x63t\x18\r \x01(\x0e\x32\x1c.lienthong.consent.v1.Effect\x12\x10\n\x08trace_id\x18\x0e \x01(\t\x12\x15\n\rprevious_hash\x18\x0f \x01(\x0c\x12\x0c\n\x04hash\x18\x10 \x01(\x0c\"^\n\x13ListAccessesRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x14ListAccessesResponse\x12.\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x1c.lienthong.consent.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa6\x01\n\x13\x41\x63\x63\x65ssLedgerService\x12\x8e\x01\n\x0cListAccesses\x12).lienthong.consent.v1.ListAccessesRequest\x1a*.lienthong.consent.v1.ListAccessesResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{person=persons/*}/accessesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/consent/v1/access_ledger_service.proto\x12\x14lienthong.consent.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#lienthong/consent/v1/decision.proto\x1a&lienthong/type/v1/access_context.proto\x1a%lienthong/type/v1/document_kind.proto\x1a)lienthong/type/v1/sensitivity_class.proto\"A\n\nLedgerLine\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x11\n\tcanonical\x18\x03 \x01(\x0c\"\xde\x01\n\x0cLedgerAnchor\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x11\n\thead_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x12\n\nleaf_index\x18\x05 \x01(\x03\x12\x11\n\ttree_size\x18\x06 \x01(\x03\x12\x0c\n\x04path\x18\x07 \x03(\x0c\x12\x11\n\tlog_entry\x18\x08 \x01(\x0c\x12\x12\n\ntlog_proof\x18\t \x01(\t\x12/\n\x0b\x61nchor_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x15GetLedgerProofRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x97\x01\n\x16GetLedgerProofResponse\x12/\n\x05lines\x18\x01 \x03(\x0b\x32 .lienthong.consent.v1.LedgerLine\x12\x33\n\x07\x61nchors\x18\x02 \x03(\x0b\x32\".lienthong.consent.v1.LedgerAnchor\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xd6\x04\n\x06\x41\x63\x63\x65ss\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0b\x61\x63\x63\x65ss_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0corganization\x18\x05 \x01(\t\x12\x1c\n\x14practitioner_licence\x18\x06 \x01(\t\x12\x16\n\x0eprincipal_kind\x18\x07 \x01(\t\x12\x30\n\x07purpose\x18\x08 \x01(\x0e\x32\x1f.lienthong.type.v1.PurposeOfUse\x12\x32\n\x0blegal_basis\x18\t \x01(\x0e\x32\x1d.lienthong.type.v1.LegalBasis\x12.\n\x05kinds\x18\n \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12\x0e\n\x06method\x18\x0b \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x0c \x01(\t\x12,\n\x06\x65\x66\x66\x65\x63t\x18\r \x01(\x0e\x32\x1c.lienthong.consent.v1.Effect\x12\x10\n\x08trace_id\x18\x0e \x01(\t\x12\x15\n\rprevious_hash\x18\x0f \x01(\x0c\x12\x0c\n\x04hash\x18\x10 \x01(\x0c\x12\x15\n\racting_person\x18\x11 \x01(\t\x12\x11\n\tresources\x18\x12 \x03(\t\x12\x18\n\x10\x65mergency_access\x18\x13 \x01(\t\x12>\n\x11sensitive_classes\x18\x14 \x03(\x0e\x32#.lienthong.type.v1.SensitivityClass\"^\n\x13ListAccessesRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x14ListAccessesResponse\x12.\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x1c.lienthong.consent.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc3\x02\n\x13\x41\x63\x63\x65ssLedgerService\x12\x8e\x01\n\x0cListAccesses\x12).lienthong.consent.v1.ListAccessesRequest\x1a*.lienthong.consent.v1.ListAccessesResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{person=persons/*}/accesses\x12\x9a\x01\n\x0eGetLedgerProof\x12+.lienthong.consent.v1.GetLedgerProofRequest\x1a,.lienthong.consent.v1.GetLedgerProofResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/{person=persons/*}/accesses:proofb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.consent.v1.access_ledger_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETLEDGERPROOFREQUEST'].fields_by_name['person']._loaded_options = None
+  _globals['_GETLEDGERPROOFREQUEST'].fields_by_name['person']._serialized_options = b'\342A\001\002'
+  _globals['_GETLEDGERPROOFREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_GETLEDGERPROOFREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_GETLEDGERPROOFREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_GETLEDGERPROOFREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_LISTACCESSESREQUEST'].fields_by_name['person']._loaded_options = None
   _globals['_LISTACCESSESREQUEST'].fields_by_name['person']._serialized_options = b'\342A\001\002'
   _globals['_LISTACCESSESREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -45,12 +52,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACCESSESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_ACCESSLEDGERSERVICE'].methods_by_name['ListAccesses']._loaded_options = None
   _globals['_ACCESSLEDGERSERVICE'].methods_by_name['ListAccesses']._serialized_options = b'\202\323\344\223\002!\022\037/v1/{person=persons/*}/accesses'
-  _globals['_ACCESS']._serialized_start=287
-  _globals['_ACCESS']._serialized_end=753
-  _globals['_LISTACCESSESREQUEST']._serialized_start=755
-  _globals['_LISTACCESSESREQUEST']._serialized_end=849
-  _globals['_LISTACCESSESRESPONSE']._serialized_start=851
-  _globals['_LISTACCESSESRESPONSE']._serialized_end=946
-  _globals['_ACCESSLEDGERSERVICE']._serialized_start=949
-  _globals['_ACCESSLEDGERSERVICE']._serialized_end=1115
+  _globals['_ACCESSLEDGERSERVICE'].methods_by_name['GetLedgerProof']._loaded_options = None
+  _globals['_ACCESSLEDGERSERVICE'].methods_by_name['GetLedgerProof']._serialized_options = b'\202\323\344\223\002\'\022%/v1/{person=persons/*}/accesses:proof'
+  _globals['_LEDGERLINE']._serialized_start=329
+  _globals['_LEDGERLINE']._serialized_end=394
+  _globals['_LEDGERANCHOR']._serialized_start=397
+  _globals['_LEDGERANCHOR']._serialized_end=619
+  _globals['_GETLEDGERPROOFREQUEST']._serialized_start=621
+  _globals['_GETLEDGERPROOFREQUEST']._serialized_end=717
+  _globals['_GETLEDGERPROOFRESPONSE']._serialized_start=720
+  _globals['_GETLEDGERPROOFRESPONSE']._serialized_end=871
+  _globals['_ACCESS']._serialized_start=874
+  _globals['_ACCESS']._serialized_end=1472
+  _globals['_LISTACCESSESREQUEST']._serialized_start=1474
+  _globals['_LISTACCESSESREQUEST']._serialized_end=1568
+  _globals['_LISTACCESSESRESPONSE']._serialized_start=1570
+  _globals['_LISTACCESSESRESPONSE']._serialized_end=1665
+  _globals['_ACCESSLEDGERSERVICE']._serialized_start=1668
+  _globals['_ACCESSLEDGERSERVICE']._serialized_end=1991
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as containers
 from lienthong.consent.v1 import decision_pb2 as decision_pb2
 from lienthong.type.v1 import access_context_pb2 as access_context_pb2
 from lienthong.type.v1 import document_kind_pb2 as document_kind_pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as sensitivity_class_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -21,6 +22,154 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: descriptor.FileDescriptor
+
+@typing.final
+class LedgerLine(message.Message):
+    """LedgerLine is one line as it is hashed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    CANONICAL_FIELD_NUMBER: builtins.int
+    person: builtins.str
+    """The entry of the index whose ledger it is on, `persons/{uuid}`."""
+    sequence: builtins.int
+    """Number in that ledger, from 1."""
+    canonical: builtins.bytes
+    """Canonical form: JSON with sorted names and without spaces; SHA-256 over it is the line's hash."""
+    def __init__(
+        self,
+        *,
+        person: builtins.str = ...,
+        sequence: builtins.int = ...,
+        canonical: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["canonical", b"canonical", "person", b"person", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LedgerAnchor(message.Message):
+    """LedgerAnchor ties a ledger's head into the transparency log."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    HEAD_HASH_FIELD_NUMBER: builtins.int
+    SALT_FIELD_NUMBER: builtins.int
+    LEAF_INDEX_FIELD_NUMBER: builtins.int
+    TREE_SIZE_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    LOG_ENTRY_FIELD_NUMBER: builtins.int
+    TLOG_PROOF_FIELD_NUMBER: builtins.int
+    ANCHOR_TIME_FIELD_NUMBER: builtins.int
+    person: builtins.str
+    """The entry of the index whose ledger it is, `persons/{uuid}`."""
+    sequence: builtins.int
+    """Number of the line that was the head."""
+    head_hash: builtins.bytes
+    """Hash of that line, 32 bytes."""
+    salt: builtins.bytes
+    """Salt of the leaf, 32 bytes; it is destroyed when the person is erased."""
+    leaf_index: builtins.int
+    """Place of the leaf in the anchor's tree."""
+    tree_size: builtins.int
+    """Leaves of that tree (RFC 6962)."""
+    log_entry: builtins.bytes
+    """The anchor's entry in the log, as text."""
+    tlog_proof: builtins.str
+    """Proof of that entry under a checkpoint signed by the log and its witnesses (tlog-proof); empty while it is being witnessed."""
+    @builtins.property
+    def path(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Path from the leaf to the root, 32 bytes each."""
+
+    @builtins.property
+    def anchor_time(self) -> timestamp_pb2.Timestamp:
+        """When it was anchored."""
+
+    def __init__(
+        self,
+        *,
+        person: builtins.str = ...,
+        sequence: builtins.int = ...,
+        head_hash: builtins.bytes = ...,
+        salt: builtins.bytes = ...,
+        leaf_index: builtins.int = ...,
+        tree_size: builtins.int = ...,
+        path: abc.Iterable[builtins.bytes] | None = ...,
+        log_entry: builtins.bytes = ...,
+        tlog_proof: builtins.str = ...,
+        anchor_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["anchor_time", b"anchor_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["anchor_time", b"anchor_time", "head_hash", b"head_hash", "leaf_index", b"leaf_index", "log_entry", b"log_entry", "path", b"path", "person", b"person", "salt", b"salt", "sequence", b"sequence", "tlog_proof", b"tlog_proof", "tree_size", b"tree_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetLedgerProofRequest(message.Message):
+    """GetLedgerProofRequest asks for a page of lines."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    person: builtins.str
+    """`persons/{uuid}`."""
+    page_size: builtins.int
+    """At most this many lines, 1 to 1000; 0 means 500."""
+    page_token: builtins.str
+    """Opaque token of the former page (AIP-158)."""
+    def __init__(
+        self,
+        *,
+        person: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetLedgerProofResponse(message.Message):
+    """GetLedgerProofResponse is a page, oldest lines of each ledger first."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: builtins.int
+    ANCHORS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Token of the next page; empty at the end."""
+    @builtins.property
+    def lines(self) -> containers.RepeatedCompositeFieldContainer[LedgerLine]:
+        """Lines."""
+
+    @builtins.property
+    def anchors(self) -> containers.RepeatedCompositeFieldContainer[LedgerAnchor]:
+        """Anchors; on the first page only."""
+
+    def __init__(
+        self,
+        *,
+        lines: abc.Iterable[LedgerLine] | None = ...,
+        anchors: abc.Iterable[LedgerAnchor] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["anchors", b"anchors", "lines", b"lines", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class Access(message.Message):
@@ -44,6 +193,10 @@ class Access(message.Message):
     TRACE_ID_FIELD_NUMBER: builtins.int
     PREVIOUS_HASH_FIELD_NUMBER: builtins.int
     HASH_FIELD_NUMBER: builtins.int
+    ACTING_PERSON_FIELD_NUMBER: builtins.int
+    RESOURCES_FIELD_NUMBER: builtins.int
+    EMERGENCY_ACCESS_FIELD_NUMBER: builtins.int
+    SENSITIVE_CLASSES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `accesses/{uuid}`."""
     person: builtins.str
@@ -72,6 +225,10 @@ class Access(message.Message):
     """SHA-256 of the line before, 32 bytes; zeros for the first."""
     hash: builtins.bytes
     """SHA-256 over this line's canonical form and the previous hash, 32 bytes."""
+    acting_person: builtins.str
+    """The citizen who acted, `persons/{uuid}`: the person themself or a guardian; empty for others."""
+    emergency_access: builtins.str
+    """The emergency access it rests on, `emergencyAccesses/{uuid}`; else empty."""
     @builtins.property
     def access_time(self) -> timestamp_pb2.Timestamp:
         """When it was decided."""
@@ -79,6 +236,14 @@ class Access(message.Message):
     @builtins.property
     def kinds(self) -> containers.RepeatedScalarFieldContainer[document_kind_pb2.DocumentKind.ValueType]:
         """Kinds that were permitted."""
+
+    @builtins.property
+    def resources(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Documents or other resources asked for by name, at most 100."""
+
+    @builtins.property
+    def sensitive_classes(self) -> containers.RepeatedScalarFieldContainer[sensitivity_class_pb2.SensitivityClass.ValueType]:
+        """Sensitive classes that were permitted."""
 
     def __init__(
         self,
@@ -99,10 +264,14 @@ class Access(message.Message):
         trace_id: builtins.str = ...,
         previous_hash: builtins.bytes = ...,
         hash: builtins.bytes = ...,
+        acting_person: builtins.str = ...,
+        resources: abc.Iterable[builtins.str] | None = ...,
+        emergency_access: builtins.str = ...,
+        sensitive_classes: abc.Iterable[sensitivity_class_pb2.SensitivityClass.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["access_time", b"access_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["access_time", b"access_time", "decision", b"decision", "effect", b"effect", "hash", b"hash", "kinds", b"kinds", "legal_basis", b"legal_basis", "method", b"method", "name", b"name", "organization", b"organization", "person", b"person", "practitioner_licence", b"practitioner_licence", "previous_hash", b"previous_hash", "principal_kind", b"principal_kind", "purpose", b"purpose", "sequence", b"sequence", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["access_time", b"access_time", "acting_person", b"acting_person", "decision", b"decision", "effect", b"effect", "emergency_access", b"emergency_access", "hash", b"hash", "kinds", b"kinds", "legal_basis", b"legal_basis", "method", b"method", "name", b"name", "organization", b"organization", "person", b"person", "practitioner_licence", b"practitioner_licence", "previous_hash", b"previous_hash", "principal_kind", b"principal_kind", "purpose", b"purpose", "resources", b"resources", "sensitive_classes", b"sensitive_classes", "sequence", b"sequence", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

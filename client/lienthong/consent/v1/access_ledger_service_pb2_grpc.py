@@ -40,6 +40,11 @@ class AccessLedgerServiceStub(object):
                 request_serializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.ListAccessesRequest.SerializeToString,
                 response_deserializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.ListAccessesResponse.FromString,
                 _registered_method=True)
+        self.GetLedgerProof = channel.unary_unary(
+                '/lienthong.consent.v1.AccessLedgerService/GetLedgerProof',
+                request_serializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.GetLedgerProofRequest.SerializeToString,
+                response_deserializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.GetLedgerProofResponse.FromString,
+                _registered_method=True)
 
 
 class AccessLedgerServiceServicer(object):
@@ -53,6 +58,14 @@ class AccessLedgerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLedgerProof(self, request, context):
+        """Returns what proves a person's ledger without this system: every line's canonical form, and for each of the person's entries the newest
+        anchored head with its path into the transparency log. The person, their guardian and an auditor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessLedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_AccessLedgerServiceServicer_to_server(servicer, server):
                     servicer.ListAccesses,
                     request_deserializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.ListAccessesRequest.FromString,
                     response_serializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.ListAccessesResponse.SerializeToString,
+            ),
+            'GetLedgerProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLedgerProof,
+                    request_deserializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.GetLedgerProofRequest.FromString,
+                    response_serializer=lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.GetLedgerProofResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class AccessLedgerService(object):
             '/lienthong.consent.v1.AccessLedgerService/ListAccesses',
             lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.ListAccessesRequest.SerializeToString,
             lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.ListAccessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLedgerProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.consent.v1.AccessLedgerService/GetLedgerProof',
+            lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.GetLedgerProofRequest.SerializeToString,
+            lienthong_dot_consent_dot_v1_dot_access__ledger__service__pb2.GetLedgerProofResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,6 +18,10 @@ class AccessLedgerServiceStub:
     def __init__(self, channel: aio.Channel) -> None: ...
     ListAccesses: aio.UnaryUnaryMultiCallable[access_ledger_service_pb2.ListAccessesRequest, access_ledger_service_pb2.ListAccessesResponse]
     """Lists the accesses to a person's data, newest first; the person and an auditor may read them."""
+    GetLedgerProof: aio.UnaryUnaryMultiCallable[access_ledger_service_pb2.GetLedgerProofRequest, access_ledger_service_pb2.GetLedgerProofResponse]
+    """Returns what proves a person's ledger without this system: every line's canonical form, and for each of the person's entries the newest
+    anchored head with its path into the transparency log. The person, their guardian and an auditor.
+    """
 
 class AccessLedgerServiceServicer(metaclass=abc_1.ABCMeta):
     """AccessLedgerService shows who read what."""
@@ -29,5 +33,15 @@ class AccessLedgerServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[access_ledger_service_pb2.ListAccessesRequest, abc.Awaitable[access_ledger_service_pb2.ListAccessesResponse]],
     ) -> abc.Awaitable[access_ledger_service_pb2.ListAccessesResponse]:
         """Lists the accesses to a person's data, newest first; the person and an auditor may read them."""
+
+    @abc_1.abstractmethod
+    def GetLedgerProof(
+        self,
+        request: access_ledger_service_pb2.GetLedgerProofRequest,
+        context: aio.ServicerContext[access_ledger_service_pb2.GetLedgerProofRequest, abc.Awaitable[access_ledger_service_pb2.GetLedgerProofResponse]],
+    ) -> abc.Awaitable[access_ledger_service_pb2.GetLedgerProofResponse]:
+        """Returns what proves a person's ledger without this system: every line's canonical form, and for each of the person's entries the newest
+        anchored head with its path into the transparency log. The person, their guardian and an auditor.
+        """
 
 def add_AccessLedgerServiceServicer_to_server(servicer: AccessLedgerServiceServicer, server: aio.Server) -> None: ...

@@ -28,15 +28,24 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lienthong.type.v1 import access_context_pb2 as lienthong_dot_type_dot_v1_dot_access__context__pb2
 from lienthong.type.v1 import document_kind_pb2 as lienthong_dot_type_dot_v1_dot_document__kind__pb2
 from lienthong.type.v1 import period_pb2 as lienthong_dot_type_dot_v1_dot_period__pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as lienthong_dot_type_dot_v1_dot_sensitivity__class__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lienthong/consent/v1/consent.proto\x12\x14lienthong.consent.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&lienthong/type/v1/access_context.proto\x1a%lienthong/type/v1/document_kind.proto\x1a\x1elienthong/type/v1/period.proto\"D\n\x07Grantee\x12\x16\n\x0corganization\x18\x01 \x01(\tH\x00\x12\x16\n\x0c\x61ny_treating\x18\x02 \x01(\x08H\x00\x42\t\n\x07grantee\"\xa6\x02\n\x0c\x43onsentTerms\x12\x36\n\x07purpose\x18\x01 \x01(\x0e\x32\x1f.lienthong.type.v1.PurposeOfUseB\x04\xe2\x41\x01\x02\x12\x34\n\x05kinds\x18\x02 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKindB\x04\xe2\x41\x01\x02\x12\x34\n\x0b\x64\x61ta_period\x18\x03 \x01(\x0b\x32\x19.lienthong.type.v1.PeriodB\x04\xe2\x41\x01\x01\x12<\n\x13permission_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x02\x12\x34\n\x07grantee\x18\x05 \x01(\x0b\x32\x1d.lienthong.consent.v1.GranteeB\x04\xe2\x41\x01\x02\"\x9a\x01\n\x0f\x43onsentEvidence\x12\x35\n\x07\x63hannel\x18\x01 \x01(\x0e\x32$.lienthong.consent.v1.ConsentChannel\x12\x14\n\x0ctext_version\x18\x02 \x01(\t\x12\x13\n\x0btext_sha256\x18\x03 \x01(\t\x12\x18\n\x10\x61ssertion_sha256\x18\x04 \x01(\t\x12\x0b\n\x03\x61\x63r\x18\x05 \x01(\t\"\xbb\x03\n\x07\x43onsent\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x03\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32\".lienthong.consent.v1.ConsentStateB\x04\xe2\x41\x01\x03\x12=\n\x08\x65vidence\x18\x05 \x01(\x0b\x32%.lienthong.consent.v1.ConsentEvidenceB\x04\xe2\x41\x01\x03\x12\x34\n\ngrant_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x63onsent_request\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\n \x01(\tB\x04\xe2\x41\x01\x03\"\xf3\x02\n\x0e\x43onsentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0corganization\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x05terms\x18\x04 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x03\x12>\n\x05state\x18\x05 \x01(\x0e\x32).lienthong.consent.v1.ConsentRequestStateB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x62inding_message\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63onsent\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03*}\n\x0c\x43onsentState\x12\x1d\n\x19\x43ONSENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONSENT_STATE_ACTIVE\x10\x01\x12\x19\n\x15\x43ONSENT_STATE_REVOKED\x10\x02\x12\x19\n\x15\x43ONSENT_STATE_EXPIRED\x10\x03*r\n\x0e\x43onsentChannel\x12\x1f\n\x1b\x43ONSENT_CHANNEL_UNSPECIFIED\x10\x00\x12#\n\x1f\x43ONSENT_CHANNEL_NATIONAL_ID_APP\x10\x01\x12\x1a\n\x16\x43ONSENT_CHANNEL_DIRECT\x10\x02*\xc7\x01\n\x13\x43onsentRequestState\x12%\n!CONSENT_REQUEST_STATE_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONSENT_REQUEST_STATE_PENDING\x10\x01\x12!\n\x1d\x43ONSENT_REQUEST_STATE_GRANTED\x10\x02\x12 \n\x1c\x43ONSENT_REQUEST_STATE_DENIED\x10\x03\x12!\n\x1d\x43ONSENT_REQUEST_STATE_EXPIRED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lienthong/consent/v1/consent.proto\x12\x14lienthong.consent.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&lienthong/type/v1/access_context.proto\x1a%lienthong/type/v1/document_kind.proto\x1a\x1elienthong/type/v1/period.proto\x1a)lienthong/type/v1/sensitivity_class.proto\"\xa5\x01\n\x07Grantee\x12\x16\n\x0corganization\x18\x01 \x01(\tH\x00\x12\x16\n\x0c\x61ny_treating\x18\x02 \x01(\x08H\x00\x12\x41\n\x0cpractitioner\x18\x03 \x01(\x0b\x32).lienthong.consent.v1.GranteePractitionerH\x00\x12\x1c\n\x12organization_class\x18\x04 \x01(\tH\x00\x42\t\n\x07grantee\"H\n\x13GranteePractitioner\x12\x1a\n\x0corganization\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07licence\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"S\n\tFrequency\x12\x13\n\x05reads\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x31\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"\xf3\x03\n\x0c\x43onsentTerms\x12\x36\n\x07purpose\x18\x01 \x01(\x0e\x32\x1f.lienthong.type.v1.PurposeOfUseB\x04\xe2\x41\x01\x02\x12\x34\n\x05kinds\x18\x02 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKindB\x04\xe2\x41\x01\x02\x12\x34\n\x0b\x64\x61ta_period\x18\x03 \x01(\x0b\x32\x19.lienthong.type.v1.PeriodB\x04\xe2\x41\x01\x01\x12<\n\x13permission_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x02\x12\x34\n\x07grantee\x18\x05 \x01(\x0b\x32\x1d.lienthong.consent.v1.GranteeB\x04\xe2\x41\x01\x02\x12\x34\n\x0b\x65rase_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12\x38\n\tfrequency\x18\x07 \x01(\x0b\x32\x1f.lienthong.consent.v1.FrequencyB\x04\xe2\x41\x01\x01\x12\x44\n\x11sensitive_classes\x18\x08 \x03(\x0e\x32#.lienthong.type.v1.SensitivityClassB\x04\xe2\x41\x01\x01\x12\x15\n\x07sources\x18\t \x03(\tB\x04\xe2\x41\x01\x01\"\xb3\x01\n\x0f\x43onsentEvidence\x12\x35\n\x07\x63hannel\x18\x01 \x01(\x0e\x32$.lienthong.consent.v1.ConsentChannel\x12\x14\n\x0ctext_version\x18\x02 \x01(\t\x12\x13\n\x0btext_sha256\x18\x03 \x01(\t\x12\x18\n\x10\x61ssertion_sha256\x18\x04 \x01(\t\x12\x0b\n\x03\x61\x63r\x18\x05 \x01(\t\x12\x17\n\x0fwitness_licence\x18\x06 \x01(\t\"\xb7\x01\n\tAgreement\x12\x31\n\x04role\x18\x01 \x01(\x0e\x32#.lienthong.consent.v1.AgreementRole\x12\x0e\n\x06person\x18\x02 \x01(\t\x12.\n\nagree_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x08\x65vidence\x18\x04 \x01(\x0b\x32%.lienthong.consent.v1.ConsentEvidence\"\xfa\x04\n\x07\x43onsent\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x03\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32\".lienthong.consent.v1.ConsentStateB\x04\xe2\x41\x01\x03\x12=\n\x08\x65vidence\x18\x05 \x01(\x0b\x32%.lienthong.consent.v1.ConsentEvidenceB\x04\xe2\x41\x01\x03\x12\x34\n\ngrant_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x63onsent_request\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\nerase_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x39\n\nagreements\x18\x0c \x03(\x0b\x32\x1f.lienthong.consent.v1.AgreementB\x04\xe2\x41\x01\x03\x12\"\n\x0fremaining_reads\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x14\n\x06source\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x42\x12\n\x10_remaining_reads\"\x94\x01\n\x0c\x43onsentEvent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x37\n\x08\x65vidence\x18\x04 \x01(\x0b\x32%.lienthong.consent.v1.ConsentEvidence\"\x97\x02\n\tRecipient\x12\x14\n\x0corganization\x18\x01 \x01(\t\x12\x33\n\x0f\x66irst_read_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_read_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05reads\x18\x04 \x01(\x05\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x61\x63knowledge_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eretained_under\x18\x07 \x01(\t\"\xc8\x03\n\x0e\x43onsentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0corganization\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x05terms\x18\x04 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x03\x12>\n\x05state\x18\x05 \x01(\x0e\x32).lienthong.consent.v1.ConsentRequestStateB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x62inding_message\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63onsent\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12;\n\x07\x63hannel\x18\n \x01(\x0e\x32$.lienthong.consent.v1.ConsentChannelB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63onsents\x18\x0b \x03(\tB\x04\xe2\x41\x01\x03*\xc0\x01\n\x0c\x43onsentState\x12\x1d\n\x19\x43ONSENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONSENT_STATE_ACTIVE\x10\x01\x12\x19\n\x15\x43ONSENT_STATE_REVOKED\x10\x02\x12\x19\n\x15\x43ONSENT_STATE_EXPIRED\x10\x03\x12\x1b\n\x17\x43ONSENT_STATE_EXHAUSTED\x10\x04\x12$\n CONSENT_STATE_AWAITING_AGREEMENT\x10\x05*\xd0\x01\n\x0e\x43onsentChannel\x12\x1f\n\x1b\x43ONSENT_CHANNEL_UNSPECIFIED\x10\x00\x12#\n\x1f\x43ONSENT_CHANNEL_NATIONAL_ID_APP\x10\x01\x12\x1a\n\x16\x43ONSENT_CHANNEL_DIRECT\x10\x02\x12\x1c\n\x18\x43ONSENT_CHANNEL_KIOSK_QR\x10\x03\x12\x1c\n\x18\x43ONSENT_CHANNEL_SMS_CODE\x10\x04\x12 \n\x1c\x43ONSENT_CHANNEL_SIGNED_PAPER\x10\x05*e\n\rAgreementRole\x12\x1e\n\x1a\x41GREEMENT_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41GREEMENT_ROLE_SELF\x10\x01\x12\x1b\n\x17\x41GREEMENT_ROLE_GUARDIAN\x10\x02*\xc7\x01\n\x13\x43onsentRequestState\x12%\n!CONSENT_REQUEST_STATE_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONSENT_REQUEST_STATE_PENDING\x10\x01\x12!\n\x1d\x43ONSENT_REQUEST_STATE_GRANTED\x10\x02\x12 \n\x1c\x43ONSENT_REQUEST_STATE_DENIED\x10\x03\x12!\n\x1d\x43ONSENT_REQUEST_STATE_EXPIRED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.consent.v1.consent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GRANTEEPRACTITIONER'].fields_by_name['organization']._loaded_options = None
+  _globals['_GRANTEEPRACTITIONER'].fields_by_name['organization']._serialized_options = b'\342A\001\002'
+  _globals['_GRANTEEPRACTITIONER'].fields_by_name['licence']._loaded_options = None
+  _globals['_GRANTEEPRACTITIONER'].fields_by_name['licence']._serialized_options = b'\342A\001\002'
+  _globals['_FREQUENCY'].fields_by_name['reads']._loaded_options = None
+  _globals['_FREQUENCY'].fields_by_name['reads']._serialized_options = b'\342A\001\002'
+  _globals['_FREQUENCY'].fields_by_name['interval']._loaded_options = None
+  _globals['_FREQUENCY'].fields_by_name['interval']._serialized_options = b'\342A\001\001'
   _globals['_CONSENTTERMS'].fields_by_name['purpose']._loaded_options = None
   _globals['_CONSENTTERMS'].fields_by_name['purpose']._serialized_options = b'\342A\001\002'
   _globals['_CONSENTTERMS'].fields_by_name['kinds']._loaded_options = None
@@ -47,6 +56,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTTERMS'].fields_by_name['permission_duration']._serialized_options = b'\342A\001\002'
   _globals['_CONSENTTERMS'].fields_by_name['grantee']._loaded_options = None
   _globals['_CONSENTTERMS'].fields_by_name['grantee']._serialized_options = b'\342A\001\002'
+  _globals['_CONSENTTERMS'].fields_by_name['erase_after']._loaded_options = None
+  _globals['_CONSENTTERMS'].fields_by_name['erase_after']._serialized_options = b'\342A\001\001'
+  _globals['_CONSENTTERMS'].fields_by_name['frequency']._loaded_options = None
+  _globals['_CONSENTTERMS'].fields_by_name['frequency']._serialized_options = b'\342A\001\001'
+  _globals['_CONSENTTERMS'].fields_by_name['sensitive_classes']._loaded_options = None
+  _globals['_CONSENTTERMS'].fields_by_name['sensitive_classes']._serialized_options = b'\342A\001\001'
+  _globals['_CONSENTTERMS'].fields_by_name['sources']._loaded_options = None
+  _globals['_CONSENTTERMS'].fields_by_name['sources']._serialized_options = b'\342A\001\001'
   _globals['_CONSENT'].fields_by_name['name']._loaded_options = None
   _globals['_CONSENT'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_CONSENT'].fields_by_name['person']._loaded_options = None
@@ -67,6 +84,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENT'].fields_by_name['consent_request']._serialized_options = b'\342A\001\003'
   _globals['_CONSENT'].fields_by_name['etag']._loaded_options = None
   _globals['_CONSENT'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_CONSENT'].fields_by_name['erase_time']._loaded_options = None
+  _globals['_CONSENT'].fields_by_name['erase_time']._serialized_options = b'\342A\001\003'
+  _globals['_CONSENT'].fields_by_name['agreements']._loaded_options = None
+  _globals['_CONSENT'].fields_by_name['agreements']._serialized_options = b'\342A\001\003'
+  _globals['_CONSENT'].fields_by_name['remaining_reads']._loaded_options = None
+  _globals['_CONSENT'].fields_by_name['remaining_reads']._serialized_options = b'\342A\001\003'
+  _globals['_CONSENT'].fields_by_name['source']._loaded_options = None
+  _globals['_CONSENT'].fields_by_name['source']._serialized_options = b'\342A\001\003'
   _globals['_CONSENTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CONSENTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_CONSENTREQUEST'].fields_by_name['person']._loaded_options = None
@@ -85,20 +110,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTREQUEST'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_CONSENTREQUEST'].fields_by_name['expire_time']._loaded_options = None
   _globals['_CONSENTREQUEST'].fields_by_name['expire_time']._serialized_options = b'\342A\001\003'
-  _globals['_CONSENTSTATE']._serialized_start=1613
-  _globals['_CONSENTSTATE']._serialized_end=1738
-  _globals['_CONSENTCHANNEL']._serialized_start=1740
-  _globals['_CONSENTCHANNEL']._serialized_end=1854
-  _globals['_CONSENTREQUESTSTATE']._serialized_start=1857
-  _globals['_CONSENTREQUESTSTATE']._serialized_end=2056
-  _globals['_GRANTEE']._serialized_start=269
-  _globals['_GRANTEE']._serialized_end=337
-  _globals['_CONSENTTERMS']._serialized_start=340
-  _globals['_CONSENTTERMS']._serialized_end=634
-  _globals['_CONSENTEVIDENCE']._serialized_start=637
-  _globals['_CONSENTEVIDENCE']._serialized_end=791
-  _globals['_CONSENT']._serialized_start=794
-  _globals['_CONSENT']._serialized_end=1237
-  _globals['_CONSENTREQUEST']._serialized_start=1240
-  _globals['_CONSENTREQUEST']._serialized_end=1611
+  _globals['_CONSENTREQUEST'].fields_by_name['channel']._loaded_options = None
+  _globals['_CONSENTREQUEST'].fields_by_name['channel']._serialized_options = b'\342A\001\003'
+  _globals['_CONSENTREQUEST'].fields_by_name['consents']._loaded_options = None
+  _globals['_CONSENTREQUEST'].fields_by_name['consents']._serialized_options = b'\342A\001\003'
+  _globals['_CONSENTSTATE']._serialized_start=3039
+  _globals['_CONSENTSTATE']._serialized_end=3231
+  _globals['_CONSENTCHANNEL']._serialized_start=3234
+  _globals['_CONSENTCHANNEL']._serialized_end=3442
+  _globals['_AGREEMENTROLE']._serialized_start=3444
+  _globals['_AGREEMENTROLE']._serialized_end=3545
+  _globals['_CONSENTREQUESTSTATE']._serialized_start=3548
+  _globals['_CONSENTREQUESTSTATE']._serialized_end=3747
+  _globals['_GRANTEE']._serialized_start=313
+  _globals['_GRANTEE']._serialized_end=478
+  _globals['_GRANTEEPRACTITIONER']._serialized_start=480
+  _globals['_GRANTEEPRACTITIONER']._serialized_end=552
+  _globals['_FREQUENCY']._serialized_start=554
+  _globals['_FREQUENCY']._serialized_end=637
+  _globals['_CONSENTTERMS']._serialized_start=640
+  _globals['_CONSENTTERMS']._serialized_end=1139
+  _globals['_CONSENTEVIDENCE']._serialized_start=1142
+  _globals['_CONSENTEVIDENCE']._serialized_end=1321
+  _globals['_AGREEMENT']._serialized_start=1324
+  _globals['_AGREEMENT']._serialized_end=1507
+  _globals['_CONSENT']._serialized_start=1510
+  _globals['_CONSENT']._serialized_end=2144
+  _globals['_CONSENTEVENT']._serialized_start=2147
+  _globals['_CONSENTEVENT']._serialized_end=2295
+  _globals['_RECIPIENT']._serialized_start=2298
+  _globals['_RECIPIENT']._serialized_end=2577
+  _globals['_CONSENTREQUEST']._serialized_start=2580
+  _globals['_CONSENTREQUEST']._serialized_end=3036
 # @@protoc_insertion_point(module_scope)

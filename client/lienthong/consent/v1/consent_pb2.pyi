@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from lienthong.type.v1 import access_context_pb2 as access_context_pb2
 from lienthong.type.v1 import document_kind_pb2 as document_kind_pb2
 from lienthong.type.v1 import period_pb2 as period_pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as sensitivity_class_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -38,6 +39,10 @@ class _ConsentStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ConsentSt
     """Withdrawn by the person."""
     CONSENT_STATE_EXPIRED: _ConsentState.ValueType  # 3
     """Its time is over."""
+    CONSENT_STATE_EXHAUSTED: _ConsentState.ValueType  # 4
+    """Every read that it allowed in all has been made."""
+    CONSENT_STATE_AWAITING_AGREEMENT: _ConsentState.ValueType  # 5
+    """Somebody whose agreement the law asks for has not agreed yet: a child of seven and more, or the guardian."""
 
 class ConsentState(_ConsentState, metaclass=_ConsentStateEnumTypeWrapper):
     """ConsentState is computed at the time of reading, never by a timer."""
@@ -50,6 +55,10 @@ CONSENT_STATE_REVOKED: ConsentState.ValueType  # 2
 """Withdrawn by the person."""
 CONSENT_STATE_EXPIRED: ConsentState.ValueType  # 3
 """Its time is over."""
+CONSENT_STATE_EXHAUSTED: ConsentState.ValueType  # 4
+"""Every read that it allowed in all has been made."""
+CONSENT_STATE_AWAITING_AGREEMENT: ConsentState.ValueType  # 5
+"""Somebody whose agreement the law asks for has not agreed yet: a child of seven and more, or the guardian."""
 
 class _ConsentChannel:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -63,6 +72,12 @@ class _ConsentChannelEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Consent
     """National ID app (VNeID), by a signed assertion."""
     CONSENT_CHANNEL_DIRECT: _ConsentChannel.ValueType  # 2
     """The person's own session at this API."""
+    CONSENT_CHANNEL_KIOSK_QR: _ConsentChannel.ValueType  # 3
+    """The person's own session, with the code that the kiosk showed."""
+    CONSENT_CHANNEL_SMS_CODE: _ConsentChannel.ValueType  # 4
+    """A code sent to the person's registered phone and told to the facility."""
+    CONSENT_CHANNEL_SIGNED_PAPER: _ConsentChannel.ValueType  # 5
+    """Paper signed by hand, scanned and vouched for by a practitioner of the facility."""
 
 class ConsentChannel(_ConsentChannel, metaclass=_ConsentChannelEnumTypeWrapper):
     """ConsentChannel is how the person expressed the will."""
@@ -73,6 +88,35 @@ CONSENT_CHANNEL_NATIONAL_ID_APP: ConsentChannel.ValueType  # 1
 """National ID app (VNeID), by a signed assertion."""
 CONSENT_CHANNEL_DIRECT: ConsentChannel.ValueType  # 2
 """The person's own session at this API."""
+CONSENT_CHANNEL_KIOSK_QR: ConsentChannel.ValueType  # 3
+"""The person's own session, with the code that the kiosk showed."""
+CONSENT_CHANNEL_SMS_CODE: ConsentChannel.ValueType  # 4
+"""A code sent to the person's registered phone and told to the facility."""
+CONSENT_CHANNEL_SIGNED_PAPER: ConsentChannel.ValueType  # 5
+"""Paper signed by hand, scanned and vouched for by a practitioner of the facility."""
+
+class _AgreementRole:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AgreementRoleEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_AgreementRole.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    AGREEMENT_ROLE_UNSPECIFIED: _AgreementRole.ValueType  # 0
+    """Not given."""
+    AGREEMENT_ROLE_SELF: _AgreementRole.ValueType  # 1
+    """The person concerned."""
+    AGREEMENT_ROLE_GUARDIAN: _AgreementRole.ValueType  # 2
+    """Parent or guardian."""
+
+class AgreementRole(_AgreementRole, metaclass=_AgreementRoleEnumTypeWrapper):
+    """AgreementRole is as who somebody agrees."""
+
+AGREEMENT_ROLE_UNSPECIFIED: AgreementRole.ValueType  # 0
+"""Not given."""
+AGREEMENT_ROLE_SELF: AgreementRole.ValueType  # 1
+"""The person concerned."""
+AGREEMENT_ROLE_GUARDIAN: AgreementRole.ValueType  # 2
+"""Parent or guardian."""
 
 class _ConsentRequestState:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -113,23 +157,83 @@ class Grantee(message.Message):
 
     ORGANIZATION_FIELD_NUMBER: builtins.int
     ANY_TREATING_FIELD_NUMBER: builtins.int
+    PRACTITIONER_FIELD_NUMBER: builtins.int
+    ORGANIZATION_CLASS_FIELD_NUMBER: builtins.int
     organization: builtins.str
     """One facility, `organizations/{code}`."""
     any_treating: builtins.bool
     """Every facility that can prove a treatment relationship."""
+    organization_class: builtins.str
+    """Every facility of a class, `INITIAL`, `BASIC` or `SPECIALISED` (care level), that can prove a treatment relationship."""
+    @builtins.property
+    def practitioner(self) -> GranteePractitioner:
+        """One practitioner at one facility."""
+
     def __init__(
         self,
         *,
         organization: builtins.str = ...,
         any_treating: builtins.bool = ...,
+        practitioner: GranteePractitioner | None = ...,
+        organization_class: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["any_treating", b"any_treating", "grantee", b"grantee", "organization", b"organization"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["any_treating", b"any_treating", "grantee", b"grantee", "organization", b"organization", "organization_class", b"organization_class", "practitioner", b"practitioner"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["any_treating", b"any_treating", "grantee", b"grantee", "organization", b"organization"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["any_treating", b"any_treating", "grantee", b"grantee", "organization", b"organization", "organization_class", b"organization_class", "practitioner", b"practitioner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_grantee: _TypeAlias = typing.Literal["organization", "any_treating"]  # noqa: Y015
+    _WhichOneofReturnType_grantee: _TypeAlias = typing.Literal["organization", "any_treating", "practitioner", "organization_class"]  # noqa: Y015
     _WhichOneofArgType_grantee: _TypeAlias = typing.Literal["grantee", b"grantee"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_grantee) -> _WhichOneofReturnType_grantee | None: ...
+
+@typing.final
+class GranteePractitioner(message.Message):
+    """GranteePractitioner is one practitioner where they work."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: builtins.int
+    LICENCE_FIELD_NUMBER: builtins.int
+    organization: builtins.str
+    """`organizations/{code}`."""
+    licence: builtins.str
+    """Practice licence, 1 to 50 characters."""
+    def __init__(
+        self,
+        *,
+        organization: builtins.str = ...,
+        licence: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["licence", b"licence", "organization", b"organization"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Frequency(message.Message):
+    """Frequency limits how often may be read. Each permitted read takes one away, under a lock."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    READS_FIELD_NUMBER: builtins.int
+    INTERVAL_FIELD_NUMBER: builtins.int
+    reads: builtins.int
+    """Reads, 1 to 1000."""
+    @builtins.property
+    def interval(self) -> duration_pb2.Duration:
+        """In any span of this length, 1 hour to 31 days; absent means in all."""
+
+    def __init__(
+        self,
+        *,
+        reads: builtins.int = ...,
+        interval: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["interval", b"interval", "reads", b"reads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class ConsentTerms(message.Message):
@@ -142,6 +246,10 @@ class ConsentTerms(message.Message):
     DATA_PERIOD_FIELD_NUMBER: builtins.int
     PERMISSION_DURATION_FIELD_NUMBER: builtins.int
     GRANTEE_FIELD_NUMBER: builtins.int
+    ERASE_AFTER_FIELD_NUMBER: builtins.int
+    FREQUENCY_FIELD_NUMBER: builtins.int
+    SENSITIVE_CLASSES_FIELD_NUMBER: builtins.int
+    SOURCES_FIELD_NUMBER: builtins.int
     purpose: access_context_pb2.PurposeOfUse.ValueType
     """What the data may be used for."""
     @builtins.property
@@ -160,6 +268,24 @@ class ConsentTerms(message.Message):
     def grantee(self) -> Grantee:
         """Who may read."""
 
+    @builtins.property
+    def erase_after(self) -> duration_pb2.Duration:
+        """When recipients must have erased what they were given, counted from the grant; not before reading ends, at most 10 years. Absent means
+        when reading ends.
+        """
+
+    @builtins.property
+    def frequency(self) -> Frequency:
+        """How often may be read; absent means as often as needed."""
+
+    @builtins.property
+    def sensitive_classes(self) -> containers.RepeatedScalarFieldContainer[sensitivity_class_pb2.SensitivityClass.ValueType]:
+        """Sensitive classes that are included, each named; empty means none."""
+
+    @builtins.property
+    def sources(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Facilities whose documents are meant, `organizations/{code}`, at most 20; each becomes a consent of its own. Empty means every one."""
+
     def __init__(
         self,
         *,
@@ -168,10 +294,14 @@ class ConsentTerms(message.Message):
         data_period: period_pb2.Period | None = ...,
         permission_duration: duration_pb2.Duration | None = ...,
         grantee: Grantee | None = ...,
+        erase_after: duration_pb2.Duration | None = ...,
+        frequency: Frequency | None = ...,
+        sensitive_classes: abc.Iterable[sensitivity_class_pb2.SensitivityClass.ValueType] | None = ...,
+        sources: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["data_period", b"data_period", "grantee", b"grantee", "permission_duration", b"permission_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["data_period", b"data_period", "erase_after", b"erase_after", "frequency", b"frequency", "grantee", b"grantee", "permission_duration", b"permission_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["data_period", b"data_period", "grantee", b"grantee", "kinds", b"kinds", "permission_duration", b"permission_duration", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data_period", b"data_period", "erase_after", b"erase_after", "frequency", b"frequency", "grantee", b"grantee", "kinds", b"kinds", "permission_duration", b"permission_duration", "purpose", b"purpose", "sensitive_classes", b"sensitive_classes", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -186,6 +316,7 @@ class ConsentEvidence(message.Message):
     TEXT_SHA256_FIELD_NUMBER: builtins.int
     ASSERTION_SHA256_FIELD_NUMBER: builtins.int
     ACR_FIELD_NUMBER: builtins.int
+    WITNESS_LICENCE_FIELD_NUMBER: builtins.int
     channel: ConsentChannel.ValueType
     """Channel."""
     text_version: builtins.str
@@ -193,9 +324,11 @@ class ConsentEvidence(message.Message):
     text_sha256: builtins.str
     """SHA-256 of that text, 64 hex digits."""
     assertion_sha256: builtins.str
-    """SHA-256 of the signed assertion kept as evidence, 64 hex digits; empty for DIRECT."""
+    """SHA-256 of what is kept as evidence (signed assertion, scan), 64 hex digits; empty for DIRECT."""
     acr: builtins.str
     """Authentication context class of the assertion, where it has one."""
+    witness_licence: builtins.str
+    """Practitioner who vouches for a signed paper, by licence; else empty."""
     def __init__(
         self,
         *,
@@ -204,10 +337,47 @@ class ConsentEvidence(message.Message):
         text_sha256: builtins.str = ...,
         assertion_sha256: builtins.str = ...,
         acr: builtins.str = ...,
+        witness_licence: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["acr", b"acr", "assertion_sha256", b"assertion_sha256", "channel", b"channel", "text_sha256", b"text_sha256", "text_version", b"text_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["acr", b"acr", "assertion_sha256", b"assertion_sha256", "channel", b"channel", "text_sha256", b"text_sha256", "text_version", b"text_version", "witness_licence", b"witness_licence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Agreement(message.Message):
+    """Agreement is one person's expression of will. A child of seven and more needs two (Decree 356/2025/NĐ-CP)."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    AGREE_TIME_FIELD_NUMBER: builtins.int
+    EVIDENCE_FIELD_NUMBER: builtins.int
+    role: AgreementRole.ValueType
+    """As who."""
+    person: builtins.str
+    """Who agreed, `persons/{uuid}`; empty while it is awaited."""
+    @builtins.property
+    def agree_time(self) -> timestamp_pb2.Timestamp:
+        """When; absent while it is awaited."""
+
+    @builtins.property
+    def evidence(self) -> ConsentEvidence:
+        """How."""
+
+    def __init__(
+        self,
+        *,
+        role: AgreementRole.ValueType = ...,
+        person: builtins.str = ...,
+        agree_time: timestamp_pb2.Timestamp | None = ...,
+        evidence: ConsentEvidence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["agree_time", b"agree_time", "evidence", b"evidence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agree_time", b"agree_time", "evidence", b"evidence", "person", b"person", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,6 +397,10 @@ class Consent(message.Message):
     REVOKE_TIME_FIELD_NUMBER: builtins.int
     CONSENT_REQUEST_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    ERASE_TIME_FIELD_NUMBER: builtins.int
+    AGREEMENTS_FIELD_NUMBER: builtins.int
+    REMAINING_READS_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `consents/{uuid}`."""
     person: builtins.str
@@ -237,6 +411,10 @@ class Consent(message.Message):
     """The request it answers, `consentRequests/{uuid}`; empty when the person granted unasked."""
     etag: builtins.str
     """Changes with every event (AIP-154)."""
+    remaining_reads: builtins.int
+    """Reads left at the time of this answer, where the terms limit them."""
+    source: builtins.str
+    """Facility whose documents are meant, `organizations/{code}`; empty means every one."""
     @builtins.property
     def terms(self) -> ConsentTerms:
         """What was agreed."""
@@ -257,6 +435,14 @@ class Consent(message.Message):
     def revoke_time(self) -> timestamp_pb2.Timestamp:
         """When it was withdrawn, where it was."""
 
+    @builtins.property
+    def erase_time(self) -> timestamp_pb2.Timestamp:
+        """When recipients must have erased what they were given; a withdrawal brings it forward to itself."""
+
+    @builtins.property
+    def agreements(self) -> containers.RepeatedCompositeFieldContainer[Agreement]:
+        """Whose agreement the law asks for, and what was given."""
+
     def __init__(
         self,
         *,
@@ -270,10 +456,104 @@ class Consent(message.Message):
         revoke_time: timestamp_pb2.Timestamp | None = ...,
         consent_request: builtins.str = ...,
         etag: builtins.str = ...,
+        erase_time: timestamp_pb2.Timestamp | None = ...,
+        agreements: abc.Iterable[Agreement] | None = ...,
+        remaining_reads: builtins.int | None = ...,
+        source: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["evidence", b"evidence", "expire_time", b"expire_time", "grant_time", b"grant_time", "revoke_time", b"revoke_time", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_remaining_reads", b"_remaining_reads", "erase_time", b"erase_time", "evidence", b"evidence", "expire_time", b"expire_time", "grant_time", b"grant_time", "remaining_reads", b"remaining_reads", "revoke_time", b"revoke_time", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "etag", b"etag", "evidence", b"evidence", "expire_time", b"expire_time", "grant_time", b"grant_time", "name", b"name", "person", b"person", "revoke_time", b"revoke_time", "state", b"state", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_remaining_reads", b"_remaining_reads", "agreements", b"agreements", "consent_request", b"consent_request", "erase_time", b"erase_time", "etag", b"etag", "evidence", b"evidence", "expire_time", b"expire_time", "grant_time", b"grant_time", "name", b"name", "person", b"person", "remaining_reads", b"remaining_reads", "revoke_time", b"revoke_time", "source", b"source", "state", b"state", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__remaining_reads: _TypeAlias = typing.Literal["remaining_reads"]  # noqa: Y015
+    _WhichOneofArgType__remaining_reads: _TypeAlias = typing.Literal["_remaining_reads", b"_remaining_reads"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_reads) -> _WhichOneofReturnType__remaining_reads | None: ...
+
+@typing.final
+class ConsentEvent(message.Message):
+    """ConsentEvent is something that happened to a consent; the consent is the fold of its events."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: builtins.int
+    EVENT_TIME_FIELD_NUMBER: builtins.int
+    ACTOR_FIELD_NUMBER: builtins.int
+    EVIDENCE_FIELD_NUMBER: builtins.int
+    type: builtins.str
+    """`GRANTED`, `AGREED`, `REVOKED`."""
+    actor: builtins.str
+    """Who, `persons/{uuid}` or `organizations/{code}`."""
+    @builtins.property
+    def event_time(self) -> timestamp_pb2.Timestamp:
+        """When."""
+
+    @builtins.property
+    def evidence(self) -> ConsentEvidence:
+        """How it was expressed."""
+
+    def __init__(
+        self,
+        *,
+        type: builtins.str = ...,
+        event_time: timestamp_pb2.Timestamp | None = ...,
+        actor: builtins.str = ...,
+        evidence: ConsentEvidence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["event_time", b"event_time", "evidence", b"evidence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor", b"actor", "event_time", b"event_time", "evidence", b"evidence", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Recipient(message.Message):
+    """Recipient is a facility that was given data on the ground of a consent."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: builtins.int
+    FIRST_READ_TIME_FIELD_NUMBER: builtins.int
+    LAST_READ_TIME_FIELD_NUMBER: builtins.int
+    READS_FIELD_NUMBER: builtins.int
+    ERASE_TIME_FIELD_NUMBER: builtins.int
+    ACKNOWLEDGE_TIME_FIELD_NUMBER: builtins.int
+    RETAINED_UNDER_FIELD_NUMBER: builtins.int
+    organization: builtins.str
+    """`organizations/{code}`."""
+    reads: builtins.int
+    """How often."""
+    retained_under: builtins.str
+    """Legal ground on which it keeps a part all the same, as it said."""
+    @builtins.property
+    def first_read_time(self) -> timestamp_pb2.Timestamp:
+        """First read."""
+
+    @builtins.property
+    def last_read_time(self) -> timestamp_pb2.Timestamp:
+        """Last read."""
+
+    @builtins.property
+    def erase_time(self) -> timestamp_pb2.Timestamp:
+        """When it must have erased its copies."""
+
+    @builtins.property
+    def acknowledge_time(self) -> timestamp_pb2.Timestamp:
+        """When it said that it has; absent while it has not."""
+
+    def __init__(
+        self,
+        *,
+        organization: builtins.str = ...,
+        first_read_time: timestamp_pb2.Timestamp | None = ...,
+        last_read_time: timestamp_pb2.Timestamp | None = ...,
+        reads: builtins.int = ...,
+        erase_time: timestamp_pb2.Timestamp | None = ...,
+        acknowledge_time: timestamp_pb2.Timestamp | None = ...,
+        retained_under: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["acknowledge_time", b"acknowledge_time", "erase_time", b"erase_time", "first_read_time", b"first_read_time", "last_read_time", b"last_read_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["acknowledge_time", b"acknowledge_time", "erase_time", b"erase_time", "first_read_time", b"first_read_time", "last_read_time", b"last_read_time", "organization", b"organization", "reads", b"reads", "retained_under", b"retained_under"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,6 +572,8 @@ class ConsentRequest(message.Message):
     CONSENT_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    CONSENTS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `consentRequests/{uuid}`."""
     person: builtins.str
@@ -304,6 +586,8 @@ class ConsentRequest(message.Message):
     """Short code that both the facility's screen and the app show, so that the person sees which request they answer."""
     consent: builtins.str
     """The consent that came of it, `consents/{uuid}`."""
+    channel: ConsentChannel.ValueType
+    """Channel by which it is asked."""
     @builtins.property
     def terms(self) -> ConsentTerms:
         """What is asked."""
@@ -315,6 +599,10 @@ class ConsentRequest(message.Message):
     @builtins.property
     def expire_time(self) -> timestamp_pb2.Timestamp:
         """When it lapses unanswered."""
+
+    @builtins.property
+    def consents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """All consents that came of it, one for each source."""
 
     def __init__(
         self,
@@ -328,9 +616,11 @@ class ConsentRequest(message.Message):
         consent: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        channel: ConsentChannel.ValueType = ...,
+        consents: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["binding_message", b"binding_message", "consent", b"consent", "create_time", b"create_time", "expire_time", b"expire_time", "name", b"name", "organization", b"organization", "person", b"person", "state", b"state", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["binding_message", b"binding_message", "channel", b"channel", "consent", b"consent", "consents", b"consents", "create_time", b"create_time", "expire_time", b"expire_time", "name", b"name", "organization", b"organization", "person", b"person", "state", b"state", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -26,25 +26,28 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lienthong.type.v1 import access_context_pb2 as lienthong_dot_type_dot_v1_dot_access__context__pb2
 from lienthong.type.v1 import document_kind_pb2 as lienthong_dot_type_dot_v1_dot_document__kind__pb2
 from lienthong.type.v1 import period_pb2 as lienthong_dot_type_dot_v1_dot_period__pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as lienthong_dot_type_dot_v1_dot_sensitivity__class__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#lienthong/consent/v1/decision.proto\x12\x14lienthong.consent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&lienthong/type/v1/access_context.proto\x1a%lienthong/type/v1/document_kind.proto\x1a\x1elienthong/type/v1/period.proto\"p\n\nRuleResult\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12,\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x1c.lienthong.consent.v1.Effect\x12\x0f\n\x07\x61rticle\x18\x03 \x01(\t\x12\x15\n\rmissing_facts\x18\x04 \x03(\t\"}\n\nPermission\x12.\n\x05kinds\x18\x01 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12.\n\x0b\x64\x61ta_period\x18\x02 \x01(\x0b\x32\x19.lienthong.type.v1.Period\x12\x0f\n\x07\x63onsent\x18\x03 \x01(\t\"M\n\x0cWithheldKind\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12\x0e\n\x06reason\x18\x02 \x01(\t\"+\n\x06\x43hange\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xd6\x03\n\x08\x44\x65\x63ision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x1c.lienthong.consent.v1.Effect\x12\x35\n\x0bpermissions\x18\x03 \x03(\x0b\x32 .lienthong.consent.v1.Permission\x12\x34\n\x08withheld\x18\x04 \x03(\x0b\x32\".lienthong.consent.v1.WithheldKind\x12/\n\x05rules\x18\x05 \x03(\x0b\x32 .lienthong.consent.v1.RuleResult\x12\x32\n\x0cwould_change\x18\x06 \x03(\x0b\x32\x1c.lienthong.consent.v1.Change\x12\x32\n\x0blegal_basis\x18\x07 \x01(\x0e\x32\x1d.lienthong.type.v1.LegalBasis\x12\x16\n\x0epolicy_version\x18\x08 \x01(\t\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\t \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp*D\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x11\n\rEFFECT_PERMIT\x10\x01\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#lienthong/consent/v1/decision.proto\x12\x14lienthong.consent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&lienthong/type/v1/access_context.proto\x1a%lienthong/type/v1/document_kind.proto\x1a\x1elienthong/type/v1/period.proto\x1a)lienthong/type/v1/sensitivity_class.proto\"p\n\nRuleResult\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12,\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x1c.lienthong.consent.v1.Effect\x12\x0f\n\x07\x61rticle\x18\x03 \x01(\t\x12\x15\n\rmissing_facts\x18\x04 \x03(\t\"\xcd\x01\n\nPermission\x12.\n\x05kinds\x18\x01 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12.\n\x0b\x64\x61ta_period\x18\x02 \x01(\x0b\x32\x19.lienthong.type.v1.Period\x12\x0f\n\x07\x63onsent\x18\x03 \x01(\t\x12>\n\x11sensitive_classes\x18\x04 \x03(\x0e\x32#.lienthong.type.v1.SensitivityClass\x12\x0e\n\x06source\x18\x05 \x01(\t\"M\n\x0cWithheldKind\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12\x0e\n\x06reason\x18\x02 \x01(\t\"_\n\rWithheldClass\x12>\n\x11sensitivity_class\x18\x01 \x01(\x0e\x32#.lienthong.type.v1.SensitivityClass\x12\x0e\n\x06reason\x18\x02 \x01(\t\"+\n\x06\x43hange\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xc4\x04\n\x08\x44\x65\x63ision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x1c.lienthong.consent.v1.Effect\x12\x35\n\x0bpermissions\x18\x03 \x03(\x0b\x32 .lienthong.consent.v1.Permission\x12\x34\n\x08withheld\x18\x04 \x03(\x0b\x32\".lienthong.consent.v1.WithheldKind\x12/\n\x05rules\x18\x05 \x03(\x0b\x32 .lienthong.consent.v1.RuleResult\x12\x32\n\x0cwould_change\x18\x06 \x03(\x0b\x32\x1c.lienthong.consent.v1.Change\x12\x32\n\x0blegal_basis\x18\x07 \x01(\x0e\x32\x1d.lienthong.type.v1.LegalBasis\x12\x16\n\x0epolicy_version\x18\x08 \x01(\t\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\t \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x10withheld_classes\x18\x0c \x03(\x0b\x32#.lienthong.consent.v1.WithheldClass\x12\x13\n\x0bobligations\x18\r \x03(\t\x12\x18\n\x10\x65mergency_access\x18\x0e \x01(\t*D\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x11\n\rEFFECT_PERMIT\x10\x01\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.consent.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EFFECT']._serialized_start=1043
-  _globals['_EFFECT']._serialized_end=1111
-  _globals['_RULERESULT']._serialized_start=205
-  _globals['_RULERESULT']._serialized_end=317
-  _globals['_PERMISSION']._serialized_start=319
-  _globals['_PERMISSION']._serialized_end=444
-  _globals['_WITHHELDKIND']._serialized_start=446
-  _globals['_WITHHELDKIND']._serialized_end=523
-  _globals['_CHANGE']._serialized_start=525
-  _globals['_CHANGE']._serialized_end=568
-  _globals['_DECISION']._serialized_start=571
-  _globals['_DECISION']._serialized_end=1041
+  _globals['_EFFECT']._serialized_start=1374
+  _globals['_EFFECT']._serialized_end=1442
+  _globals['_RULERESULT']._serialized_start=248
+  _globals['_RULERESULT']._serialized_end=360
+  _globals['_PERMISSION']._serialized_start=363
+  _globals['_PERMISSION']._serialized_end=568
+  _globals['_WITHHELDKIND']._serialized_start=570
+  _globals['_WITHHELDKIND']._serialized_end=647
+  _globals['_WITHHELDCLASS']._serialized_start=649
+  _globals['_WITHHELDCLASS']._serialized_end=744
+  _globals['_CHANGE']._serialized_start=746
+  _globals['_CHANGE']._serialized_end=789
+  _globals['_DECISION']._serialized_start=792
+  _globals['_DECISION']._serialized_end=1372
 # @@protoc_insertion_point(module_scope)

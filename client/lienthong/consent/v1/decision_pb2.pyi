@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from lienthong.type.v1 import access_context_pb2 as access_context_pb2
 from lienthong.type.v1 import document_kind_pb2 as document_kind_pb2
 from lienthong.type.v1 import period_pb2 as period_pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as sensitivity_class_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -89,8 +90,12 @@ class Permission(message.Message):
     KINDS_FIELD_NUMBER: builtins.int
     DATA_PERIOD_FIELD_NUMBER: builtins.int
     CONSENT_FIELD_NUMBER: builtins.int
+    SENSITIVE_CLASSES_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
     consent: builtins.str
     """The consent it rests on, `consents/{uuid}`; empty for other grounds."""
+    source: builtins.str
+    """Only documents of this facility, `organizations/{code}`; empty means every one."""
     @builtins.property
     def kinds(self) -> containers.RepeatedScalarFieldContainer[document_kind_pb2.DocumentKind.ValueType]:
         """Kinds."""
@@ -99,16 +104,22 @@ class Permission(message.Message):
     def data_period(self) -> period_pb2.Period:
         """Care inside this period only; absent means all."""
 
+    @builtins.property
+    def sensitive_classes(self) -> containers.RepeatedScalarFieldContainer[sensitivity_class_pb2.SensitivityClass.ValueType]:
+        """Sensitive classes that are included; a part labelled with any other class MUST be withheld."""
+
     def __init__(
         self,
         *,
         kinds: abc.Iterable[document_kind_pb2.DocumentKind.ValueType] | None = ...,
         data_period: period_pb2.Period | None = ...,
         consent: builtins.str = ...,
+        sensitive_classes: abc.Iterable[sensitivity_class_pb2.SensitivityClass.ValueType] | None = ...,
+        source: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["data_period", b"data_period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent", b"consent", "data_period", b"data_period", "kinds", b"kinds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent", b"consent", "data_period", b"data_period", "kinds", b"kinds", "sensitive_classes", b"sensitive_classes", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -133,6 +144,30 @@ class WithheldKind(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["kind", b"kind", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WithheldClass(message.Message):
+    """WithheldClass is a sensitive class that may not be read."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SENSITIVITY_CLASS_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    sensitivity_class: sensitivity_class_pb2.SensitivityClass.ValueType
+    """Class."""
+    reason: builtins.str
+    """Stable UPPER_SNAKE reason, such as CLASS_NOT_CONSENTED."""
+    def __init__(
+        self,
+        *,
+        sensitivity_class: sensitivity_class_pb2.SensitivityClass.ValueType = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["reason", b"reason", "sensitivity_class", b"sensitivity_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -177,6 +212,9 @@ class Decision(message.Message):
     ACCESS_FIELD_NUMBER: builtins.int
     DECIDE_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    WITHHELD_CLASSES_FIELD_NUMBER: builtins.int
+    OBLIGATIONS_FIELD_NUMBER: builtins.int
+    EMERGENCY_ACCESS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `decisions/{uuid}`."""
     effect: Effect.ValueType
@@ -187,6 +225,8 @@ class Decision(message.Message):
     """Version of the policy."""
     access: builtins.str
     """The ledger entry, `accesses/{uuid}`."""
+    emergency_access: builtins.str
+    """The emergency access it rests on, `emergencyAccesses/{uuid}`; else empty."""
     @builtins.property
     def permissions(self) -> containers.RepeatedCompositeFieldContainer[Permission]:
         """What may be read."""
@@ -211,6 +251,14 @@ class Decision(message.Message):
     def expire_time(self) -> timestamp_pb2.Timestamp:
         """When it can no longer be used."""
 
+    @builtins.property
+    def withheld_classes(self) -> containers.RepeatedCompositeFieldContainer[WithheldClass]:
+        """Sensitive classes that may not be read."""
+
+    @builtins.property
+    def obligations(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the caller owes, UPPER_SNAKE: `NOTIFY_PERSON`, `REVIEW`."""
+
     def __init__(
         self,
         *,
@@ -225,9 +273,12 @@ class Decision(message.Message):
         access: builtins.str = ...,
         decide_time: timestamp_pb2.Timestamp | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        withheld_classes: abc.Iterable[WithheldClass] | None = ...,
+        obligations: abc.Iterable[builtins.str] | None = ...,
+        emergency_access: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["decide_time", b"decide_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "decide_time", b"decide_time", "effect", b"effect", "expire_time", b"expire_time", "legal_basis", b"legal_basis", "name", b"name", "permissions", b"permissions", "policy_version", b"policy_version", "rules", b"rules", "withheld", b"withheld", "would_change", b"would_change"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "decide_time", b"decide_time", "effect", b"effect", "emergency_access", b"emergency_access", "expire_time", b"expire_time", "legal_basis", b"legal_basis", "name", b"name", "obligations", b"obligations", "permissions", b"permissions", "policy_version", b"policy_version", "rules", b"rules", "withheld", b"withheld", "withheld_classes", b"withheld_classes", "would_change", b"would_change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -31,7 +31,9 @@ class TreatmentEvidence(message.Message):
     TYPE_FIELD_NUMBER: builtins.int
     RESOURCE_FIELD_NUMBER: builtins.int
     type: builtins.str
-    """`REFERRAL`, `APPOINTMENT` or `OWN_DOCUMENT` (the facility made the document itself)."""
+    """`REFERRAL`, `APPOINTMENT`, `CHECK_IN`, `OWN_DOCUMENT` (the facility made the document itself), `OWN_REGISTRATION` (it registered the
+    person) or `REVIEW_TASK` (a steward claimed the task).
+    """
     resource: builtins.str
     """Resource name of the evidence."""
     def __init__(

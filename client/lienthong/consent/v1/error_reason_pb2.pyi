@@ -40,6 +40,38 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """No decision of that name, or none the caller may know of."""
     ERROR_REASON_NOT_THE_PERSON: _ErrorReason.ValueType  # 8
     """The caller is not the person concerned."""
+    ERROR_REASON_GUARDIANSHIP_NOT_FOUND: _ErrorReason.ValueType  # 9
+    """No guardianship of that name, or none the caller may know of."""
+    ERROR_REASON_NOT_THE_GUARDIAN: _ErrorReason.ValueType  # 10
+    """The caller is not a guardian of the person now."""
+    ERROR_REASON_CODE_WRONG: _ErrorReason.ValueType  # 11
+    """The code is wrong; metadata `attempts_left`."""
+    ERROR_REASON_CHANNEL_NOT_ALLOWED: _ErrorReason.ValueType  # 12
+    """The channel cannot be used for this; metadata `why`."""
+    ERROR_REASON_SMS_UNAVAILABLE: _ErrorReason.ValueType  # 13
+    """The message could not be handed to the provider."""
+    ERROR_REASON_EMERGENCY_ACCESS_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """No emergency access of that name, or none the caller may know of."""
+    ERROR_REASON_EMERGENCY_ACCESS_ENDED: _ErrorReason.ValueType  # 15
+    """The access has ended."""
+    ERROR_REASON_EMERGENCY_ACCESS_UNCONFIRMED: _ErrorReason.ValueType  # 16
+    """The access is not confirmed."""
+    ERROR_REASON_SECOND_FACTOR_REQUIRED: _ErrorReason.ValueType  # 17
+    """A second practitioner or a fresh second factor is needed."""
+    ERROR_REASON_REVIEW_CLOSED: _ErrorReason.ValueType  # 18
+    """The access was reviewed before with another finding."""
+    ERROR_REASON_SUBJECT_REQUEST_NOT_FOUND: _ErrorReason.ValueType  # 19
+    """No request of the data subject of that name, or none the caller may know of."""
+    ERROR_REASON_SUBJECT_REQUEST_STATE: _ErrorReason.ValueType  # 20
+    """The request does not stand where this could be done; metadata `state`."""
+    ERROR_REASON_BREACH_NOT_FOUND: _ErrorReason.ValueType  # 21
+    """No breach of that name."""
+    ERROR_REASON_BREACH_CLOSED: _ErrorReason.ValueType  # 22
+    """The breach is closed."""
+    ERROR_REASON_NOT_A_RECIPIENT: _ErrorReason.ValueType  # 23
+    """The calling facility was given nothing on the ground of this consent."""
+    ERROR_REASON_PEER_UNAVAILABLE: _ErrorReason.ValueType  # 24
+    """Another part of the system cannot be reached; nothing was changed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `consent.lienthong.vn`; the reason on the wire is the value's name
@@ -64,3 +96,35 @@ ERROR_REASON_DECISION_NOT_FOUND: ErrorReason.ValueType  # 7
 """No decision of that name, or none the caller may know of."""
 ERROR_REASON_NOT_THE_PERSON: ErrorReason.ValueType  # 8
 """The caller is not the person concerned."""
+ERROR_REASON_GUARDIANSHIP_NOT_FOUND: ErrorReason.ValueType  # 9
+"""No guardianship of that name, or none the caller may know of."""
+ERROR_REASON_NOT_THE_GUARDIAN: ErrorReason.ValueType  # 10
+"""The caller is not a guardian of the person now."""
+ERROR_REASON_CODE_WRONG: ErrorReason.ValueType  # 11
+"""The code is wrong; metadata `attempts_left`."""
+ERROR_REASON_CHANNEL_NOT_ALLOWED: ErrorReason.ValueType  # 12
+"""The channel cannot be used for this; metadata `why`."""
+ERROR_REASON_SMS_UNAVAILABLE: ErrorReason.ValueType  # 13
+"""The message could not be handed to the provider."""
+ERROR_REASON_EMERGENCY_ACCESS_NOT_FOUND: ErrorReason.ValueType  # 14
+"""No emergency access of that name, or none the caller may know of."""
+ERROR_REASON_EMERGENCY_ACCESS_ENDED: ErrorReason.ValueType  # 15
+"""The access has ended."""
+ERROR_REASON_EMERGENCY_ACCESS_UNCONFIRMED: ErrorReason.ValueType  # 16
+"""The access is not confirmed."""
+ERROR_REASON_SECOND_FACTOR_REQUIRED: ErrorReason.ValueType  # 17
+"""A second practitioner or a fresh second factor is needed."""
+ERROR_REASON_REVIEW_CLOSED: ErrorReason.ValueType  # 18
+"""The access was reviewed before with another finding."""
+ERROR_REASON_SUBJECT_REQUEST_NOT_FOUND: ErrorReason.ValueType  # 19
+"""No request of the data subject of that name, or none the caller may know of."""
+ERROR_REASON_SUBJECT_REQUEST_STATE: ErrorReason.ValueType  # 20
+"""The request does not stand where this could be done; metadata `state`."""
+ERROR_REASON_BREACH_NOT_FOUND: ErrorReason.ValueType  # 21
+"""No breach of that name."""
+ERROR_REASON_BREACH_CLOSED: ErrorReason.ValueType  # 22
+"""The breach is closed."""
+ERROR_REASON_NOT_A_RECIPIENT: ErrorReason.ValueType  # 23
+"""The calling facility was given nothing on the ground of this consent."""
+ERROR_REASON_PEER_UNAVAILABLE: ErrorReason.ValueType  # 24
+"""Another part of the system cannot be reached; nothing was changed."""

@@ -29,9 +29,10 @@ from lienthong.records.v1 import submission_pb2 as lienthong_dot_records_dot_v1_
 from lienthong.signing.v1 import verdict_pb2 as lienthong_dot_signing_dot_v1_dot_verdict__pb2
 from lienthong.type.v1 import document_kind_pb2 as lienthong_dot_type_dot_v1_dot_document__kind__pb2
 from lienthong.type.v1 import period_pb2 as lienthong_dot_type_dot_v1_dot_period__pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as lienthong_dot_type_dot_v1_dot_sensitivity__class__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#lienthong/records/v1/document.proto\x12\x14lienthong.records.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/records/v1/receipt.proto\x1a%lienthong/records/v1/submission.proto\x1a\"lienthong/signing/v1/verdict.proto\x1a%lienthong/type/v1/document_kind.proto\x1a\x1elienthong/type/v1/period.proto\"\xe5\x02\n\x08\x44ocument\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0corganization\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x06\x66ormat\x18\x04 \x01(\x0e\x32$.lienthong.records.v1.DocumentFormatB\x04\xe2\x41\x01\x03\x12\x34\n\x05kinds\x18\x05 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKindB\x04\xe2\x41\x01\x03\x12/\n\x06period\x18\x06 \x01(\x0b\x32\x19.lienthong.type.v1.PeriodB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x63ontent_sha256\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63ontent_size\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x36\n\x0creceive_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xbd\x01\n\rSignedContent\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12;\n\nsignatures\x18\x02 \x03(\x0b\x32\'.lienthong.records.v1.DetachedSignature\x12.\n\x07verdict\x18\x03 \x01(\x0b\x32\x1d.lienthong.signing.v1.Verdict\x12.\n\x07receipt\x18\x04 \x01(\x0b\x32\x1d.lienthong.records.v1.Receipt\"X\n\x08Withheld\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"`\n\nDisclosure\x12\x10\n\x08\x64\x65\x63ision\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\t\x12\x30\n\x08withheld\x18\x03 \x03(\x0b\x32\x1e.lienthong.records.v1.Withheldb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#lienthong/records/v1/document.proto\x12\x14lienthong.records.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/records/v1/receipt.proto\x1a%lienthong/records/v1/submission.proto\x1a\"lienthong/signing/v1/verdict.proto\x1a%lienthong/type/v1/document_kind.proto\x1a\x1elienthong/type/v1/period.proto\x1a)lienthong/type/v1/sensitivity_class.proto\"\xab\x03\n\x08\x44ocument\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0corganization\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x06\x66ormat\x18\x04 \x01(\x0e\x32$.lienthong.records.v1.DocumentFormatB\x04\xe2\x41\x01\x03\x12\x34\n\x05kinds\x18\x05 \x03(\x0e\x32\x1f.lienthong.type.v1.DocumentKindB\x04\xe2\x41\x01\x03\x12/\n\x06period\x18\x06 \x01(\x0b\x32\x19.lienthong.type.v1.PeriodB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x63ontent_sha256\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63ontent_size\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x36\n\x0creceive_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x44\n\x11sensitive_classes\x18\n \x03(\x0e\x32#.lienthong.type.v1.SensitivityClassB\x04\xe2\x41\x01\x03\"\xbd\x01\n\rSignedContent\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12;\n\nsignatures\x18\x02 \x03(\x0b\x32\'.lienthong.records.v1.DetachedSignature\x12.\n\x07verdict\x18\x03 \x01(\x0b\x32\x1d.lienthong.signing.v1.Verdict\x12.\n\x07receipt\x18\x04 \x01(\x0b\x32\x1d.lienthong.records.v1.Receipt\"\x98\x01\n\x08Withheld\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.lienthong.type.v1.DocumentKind\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12>\n\x11sensitivity_class\x18\x04 \x01(\x0e\x32#.lienthong.type.v1.SensitivityClass\"`\n\nDisclosure\x12\x10\n\x08\x64\x65\x63ision\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\t\x12\x30\n\x08withheld\x18\x03 \x03(\x0b\x32\x1e.lienthong.records.v1.Withheldb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,12 +57,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENT'].fields_by_name['content_size']._serialized_options = b'\342A\001\003'
   _globals['_DOCUMENT'].fields_by_name['receive_time']._loaded_options = None
   _globals['_DOCUMENT'].fields_by_name['receive_time']._serialized_options = b'\342A\001\003'
-  _globals['_DOCUMENT']._serialized_start=310
-  _globals['_DOCUMENT']._serialized_end=667
-  _globals['_SIGNEDCONTENT']._serialized_start=670
-  _globals['_SIGNEDCONTENT']._serialized_end=859
-  _globals['_WITHHELD']._serialized_start=861
-  _globals['_WITHHELD']._serialized_end=949
-  _globals['_DISCLOSURE']._serialized_start=951
-  _globals['_DISCLOSURE']._serialized_end=1047
+  _globals['_DOCUMENT'].fields_by_name['sensitive_classes']._loaded_options = None
+  _globals['_DOCUMENT'].fields_by_name['sensitive_classes']._serialized_options = b'\342A\001\003'
+  _globals['_DOCUMENT']._serialized_start=353
+  _globals['_DOCUMENT']._serialized_end=780
+  _globals['_SIGNEDCONTENT']._serialized_start=783
+  _globals['_SIGNEDCONTENT']._serialized_end=972
+  _globals['_WITHHELD']._serialized_start=975
+  _globals['_WITHHELD']._serialized_end=1127
+  _globals['_DISCLOSURE']._serialized_start=1129
+  _globals['_DISCLOSURE']._serialized_end=1225
 # @@protoc_insertion_point(module_scope)

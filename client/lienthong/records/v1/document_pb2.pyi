@@ -13,6 +13,7 @@ from lienthong.records.v1 import submission_pb2 as submission_pb2
 from lienthong.signing.v1 import verdict_pb2 as verdict_pb2
 from lienthong.type.v1 import document_kind_pb2 as document_kind_pb2
 from lienthong.type.v1 import period_pb2 as period_pb2
+from lienthong.type.v1 import sensitivity_class_pb2 as sensitivity_class_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -39,6 +40,7 @@ class Document(message.Message):
     CONTENT_SHA256_FIELD_NUMBER: builtins.int
     CONTENT_SIZE_FIELD_NUMBER: builtins.int
     RECEIVE_TIME_FIELD_NUMBER: builtins.int
+    SENSITIVE_CLASSES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name `documents/{uuid}`."""
     person: builtins.str
@@ -63,6 +65,10 @@ class Document(message.Message):
     def receive_time(self) -> timestamp_pb2.Timestamp:
         """When it was received."""
 
+    @builtins.property
+    def sensitive_classes(self) -> containers.RepeatedScalarFieldContainer[sensitivity_class_pb2.SensitivityClass.ValueType]:
+        """Sensitive classes of what it tells."""
+
     def __init__(
         self,
         *,
@@ -75,10 +81,11 @@ class Document(message.Message):
         content_sha256: builtins.str = ...,
         content_size: builtins.int = ...,
         receive_time: timestamp_pb2.Timestamp | None = ...,
+        sensitive_classes: abc.Iterable[sensitivity_class_pb2.SensitivityClass.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["period", b"period", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["content_sha256", b"content_sha256", "content_size", b"content_size", "format", b"format", "kinds", b"kinds", "name", b"name", "organization", b"organization", "period", b"period", "person", b"person", "receive_time", b"receive_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["content_sha256", b"content_sha256", "content_size", b"content_size", "format", b"format", "kinds", b"kinds", "name", b"name", "organization", b"organization", "period", b"period", "person", b"person", "receive_time", b"receive_time", "sensitive_classes", b"sensitive_classes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -129,22 +136,26 @@ class Withheld(message.Message):
     KIND_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     COUNT_FIELD_NUMBER: builtins.int
+    SENSITIVITY_CLASS_FIELD_NUMBER: builtins.int
     kind: document_kind_pb2.DocumentKind.ValueType
     """Kind of content."""
     reason: builtins.str
     """Stable UPPER_SNAKE reason."""
     count: builtins.int
     """Number of documents concerned, where it may be told."""
+    sensitivity_class: sensitivity_class_pb2.SensitivityClass.ValueType
+    """Sensitive class of content, where that is the reason; `kind` is then not set."""
     def __init__(
         self,
         *,
         kind: document_kind_pb2.DocumentKind.ValueType = ...,
         reason: builtins.str = ...,
         count: builtins.int = ...,
+        sensitivity_class: sensitivity_class_pb2.SensitivityClass.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["count", b"count", "kind", b"kind", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["count", b"count", "kind", b"kind", "reason", b"reason", "sensitivity_class", b"sensitivity_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
