@@ -27,12 +27,15 @@ from services.chassis.main import run
 from services.chassis.peers import PeerSettings, channel
 from services.chassis.server import Server
 from services.chassis.telemetry import Telemetry
-from services.consent import jobs, rpc
+from services.consent import jobs
 from services.consent.access import ACCESS
 from services.consent.ciba import CibaApp
 from services.consent.config import Settings
 from services.consent.peers import GrpcPersonFeed
 from services.consent.postgres import PostgresStore
+from services.consent.rpc import consents as consents_rpc
+from services.consent.rpc import decisions as decisions_rpc
+from services.consent.rpc import ledger as ledger_rpc
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
 
@@ -49,22 +52,22 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     server = Server(settings.server, api="consent", access=ACCESS, telemetry=telemetry, clock=system_clock)
     server.add(
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server,
-        rpc.ConsentServicer(consents, system_clock),
+        consents_rpc.ConsentServicer(consents, system_clock),
         consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     )
     server.add(
         decision_service_pb2_grpc.add_DecisionServiceServicer_to_server,
-        rpc.DecisionServicer(decisions),
+        decisions_rpc.DecisionServicer(decisions),
         decision_service_pb2.DESCRIPTOR.services_by_name["DecisionService"],
     )
     server.add(
         decision_service_pb2_grpc.add_ExplanationServiceServicer_to_server,
-        rpc.ExplanationServicer(decisions),
+        decisions_rpc.ExplanationServicer(decisions),
         decision_service_pb2.DESCRIPTOR.services_by_name["ExplanationService"],
     )
     server.add(
         access_ledger_service_pb2_grpc.add_AccessLedgerServiceServicer_to_server,
-        rpc.AccessLedgerServicer(decisions),
+        ledger_rpc.AccessLedgerServicer(decisions),
         access_ledger_service_pb2.DESCRIPTOR.services_by_name["AccessLedgerService"],
     )
     server.job("collect_answers", partial(jobs.collect_answers, consents))

@@ -1,0 +1,31 @@
+"""Lines of the ledger to their proto."""
+
+from __future__ import annotations
+
+from lienthong.consent.v1 import access_ledger_service_pb2
+from lienthong.type.v1 import access_context_pb2
+
+from services.consent import model
+from services.consent.convert.scalars import BASIS, PURPOSE, effect_out, kinds_out, stamp
+
+
+def access_message(line: model.Access) -> access_ledger_service_pb2.Access:
+    """The proto of a ledger line."""
+    return access_ledger_service_pb2.Access(
+        name=f"accesses/{line.id}",
+        person=f"persons/{line.person}",
+        sequence=line.sequence,
+        access_time=stamp(line.at),
+        organization=f"organizations/{line.organization}" if line.organization else "",
+        practitioner_licence=line.licence,
+        principal_kind=line.principal_kind,
+        purpose=access_context_pb2.PurposeOfUse.ValueType(PURPOSE[line.purpose]),
+        legal_basis=access_context_pb2.LegalBasis.ValueType(BASIS[line.basis]),
+        kinds=kinds_out(line.kinds),
+        method=line.method,
+        decision=f"decisions/{line.decision}",
+        effect=effect_out(line.effect),
+        trace_id=line.trace_id,
+        previous_hash=line.previous_hash,
+        hash=line.hash,
+    )
