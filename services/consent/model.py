@@ -64,8 +64,18 @@ class Kind(Enum):
     TUBERCULOSIS_CARE = "TUBERCULOSIS_CARE"
 
 
+class SensitivityClass(Enum):
+    """Classes of care that need a permission of their own, as `lienthong.type.v1.SensitivityClass`."""
+
+    HIV = "HIV"
+    PSYCHIATRIC = "PSYCHIATRIC"
+    REPRODUCTIVE = "REPRODUCTIVE"
+
+
 SENSITIVE = frozenset({Kind.HIV_CARE})
 """Kinds that need a consent which names them and names one facility (Law 71/2020 art. 30)."""
+CLASS_OF = {Kind.HIV_CARE: SensitivityClass.HIV}
+"""Kinds that tell of a sensitive class whatever stands in them."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +98,31 @@ ALWAYS = Period()
 
 
 @dataclass(frozen=True)
+class Frequency:
+    """At most so many reads in any span of `interval`; None is for all time."""
+
+    reads: int
+    interval: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Terms:
-    """What is agreed. `organization` is a facility code; None stands for every facility with proof of treatment."""
+    """What is agreed. `organization` is a facility code, with `licence` one practitioner there; None stands for every facility with proof of
+    treatment, of `organization_class` (care level) where that is set. `erase_after` counts from the grant; None is when reading ends.
+    `sources` are facility codes; none means every one.
+    """
 
     purpose: Purpose
     kinds: frozenset[Kind]
     data_period: Period
     duration: timedelta
     organization: str | None
+    licence: str | None = None
+    organization_class: str | None = None
+    erase_after: timedelta | None = None
+    frequency: Frequency | None = None
+    classes: frozenset[SensitivityClass] = frozenset()
+    sources: tuple[str, ...] = ()
 
 
 class Channel(Enum):
@@ -103,17 +130,23 @@ class Channel(Enum):
 
     NATIONAL_ID_APP = "NATIONAL_ID_APP"
     DIRECT = "DIRECT"
+    KIOSK_QR = "KIOSK_QR"
+    SMS_CODE = "SMS_CODE"
+    SIGNED_PAPER = "SIGNED_PAPER"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Proof of the expression of will. `assertion` is the signed assertion of the app, empty for DIRECT; it is kept encrypted."""
+    """Proof of the expression of will. `assertion` is what is kept as evidence (the app's signed assertion, a scan in base64), empty for DIRECT;
+    it is kept encrypted. `witness` is the licence of the practitioner who vouches for a signed paper.
+    """
 
     channel: Channel
     text_version: str
     text_sha256: str
     assertion: str = field(default="", repr=False)
     acr: str = ""
+    witness: str = ""
 
     @property
     def assertion_sha256(self) -> str:
@@ -127,11 +160,36 @@ class ConsentState(Enum):
     ACTIVE = "ACTIVE"
     REVOKED = "REVOKED"
     EXPIRED = "EXPIRED"
+    EXHAUSTED = "EXHAUSTED"
+    AWAITING_AGREEMENT = "AWAITING_AGREEMENT"
+
+
+class AgreementRole(Enum):
+    """As who somebody agrees."""
+
+    SELF = "SELF"
+    GUARDIAN = "GUARDIAN"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One person's expression of will."""
+
+    role: AgreementRole
+    person: UUID
+    at: datetime
+    evidence: Evidence
+
+
+ALONE = frozenset({AgreementRole.SELF})
 
 
 @dataclass(frozen=True)
 class Consent:
-    """One expression of will with its events folded in."""
+    """One expression of will with its events folded in. `evidence` and `granted_at` are those of the first agreement, given by `granted_by` as
+    `granted_as`; `agreed` holds the others. `required` says whose agreement the law asks for. `ends_by` is when a child comes of age. `source`
+    is the facility whose documents are meant, None for every one.
+    """
 
     id: UUID
     person: UUID
@@ -140,22 +198,63 @@ class Consent:
     granted_at: datetime
     revoked_at: datetime | None = None
     request: UUID | None = None
+    source: str | None = None
+    required: frozenset[AgreementRole] = ALONE
+    granted_as: AgreementRole = AgreementRole.SELF
+    granted_by: UUID | None = None
+    agreed: tuple[Agreement, ...] = ()
+    ends_by: datetime | None = None
+
+    @property
+    def agreements(self) -> tuple[Agreement, ...]:
+        """All of them, the first first."""
+        return (
+            Agreement(self.granted_as, self.granted_by or self.person, self.granted_at, self.evidence),
+            *self.agreed,
+        )
+
+    @property
+    def effective_at(self) -> datetime | None:
+        """When the last agreement that is required was given; None while one is awaited."""
+        given = {one.role: one.at for one in reversed(self.agreements)}
+        return max(given[role] for role in self.required) if self.required <= given.keys() else None
+
+    @property
+    def guardian(self) -> UUID | None:
+        """Who agreed as guardian, if anybody did."""
+        return next((one.person for one in self.agreements if one.role is AgreementRole.GUARDIAN), None)
 
     @property
     def expires_at(self) -> datetime:
-        """When reading ends."""
-        return self.granted_at + self.terms.duration
+        """When reading ends; while an agreement is awaited, when it would if it were given with the grant."""
+        end = (self.effective_at or self.granted_at) + self.terms.duration
+        return end if self.ends_by is None else min(end, self.ends_by)
 
-    def state(self, at: datetime) -> ConsentState:
-        """REVOKED outranks EXPIRED; the last instant before `expires_at` is still ACTIVE."""
+    @property
+    def erase_at(self) -> datetime:
+        """When recipients must have erased what they were given; a withdrawal brings it forward to itself."""
+        after = self.terms.erase_after
+        planned = self.expires_at if after is None else max(self.granted_at + after, self.expires_at)
+        return planned if self.revoked_at is None else min(planned, self.revoked_at)
+
+    def state(self, at: datetime, uses: int = 0) -> ConsentState:
+        """REVOKED outranks EXPIRED, and that the rest; the last instant before `expires_at` is still ACTIVE. `uses` are the reads made in all;
+        who used them up in an interval only is ACTIVE and may read again later.
+        """
         if self.revoked_at is not None and at >= self.revoked_at:
             return ConsentState.REVOKED
-        return ConsentState.ACTIVE if at < self.expires_at else ConsentState.EXPIRED
+        if at >= self.expires_at:
+            return ConsentState.EXPIRED
+        if self.effective_at is None or at < self.effective_at:
+            return ConsentState.AWAITING_AGREEMENT
+        limit = self.terms.frequency
+        used_up = limit is not None and limit.interval is None and uses >= limit.reads
+        return ConsentState.EXHAUSTED if used_up else ConsentState.ACTIVE
 
     @property
     def etag(self) -> str:
         """Changes with every event."""
-        return "revoked" if self.revoked_at else "granted"
+        return "revoked" if self.revoked_at else "granted" if not self.agreed else f"agreed-{len(self.agreed)}"
 
 
 class RequestState(Enum):
@@ -181,6 +280,7 @@ class ConsentRequest:
     app_request: str = field(default="", repr=False)
     answer: RequestState | None = None
     consent: UUID | None = None
+    channel: Channel = Channel.NATIONAL_ID_APP
 
     def state(self, at: datetime) -> RequestState:
         """The answer, or PENDING until `expires_at`."""
@@ -199,17 +299,20 @@ class Effect(Enum):
 
 @dataclass(frozen=True)
 class Requester:
-    """Who asks: principal kind, facility code, practice licence and, for a citizen, the own person id."""
+    """Who asks: principal kind, facility code, practice licence and role as the token says them and, for a citizen, the own person id."""
 
     kind: str
     organization: str | None = None
     licence: str | None = None
     person: UUID | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True)
 class TreatmentEvidence:
-    """A fact that the asking role has verified: REFERRAL, APPOINTMENT or OWN_DOCUMENT, with the resource that shows it."""
+    """A fact that shows treatment, or another lawful interest, with the resource that shows it: REFERRAL, APPOINTMENT, CHECK_IN, OWN_DOCUMENT,
+    OWN_REGISTRATION, REVIEW_TASK.
+    """
 
     type: str
     resource: str
@@ -237,6 +340,8 @@ class Permission:
     kinds: frozenset[Kind]
     period: Period
     consent: UUID | None = None
+    classes: frozenset[SensitivityClass] = frozenset()
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -267,6 +372,8 @@ class Ruling:
     rules: Sequence[RuleResult]
     would_change: Sequence[Change]
     policy_version: str
+    withheld_classes: Sequence[tuple[SensitivityClass, str]] = ()
+    obligations: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -279,6 +386,7 @@ class Decision:
     ruling: Ruling
     access: UUID
     decided_at: datetime
+    emergency: UUID | None = None
 
     @property
     def expires_at(self) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.chassis.feed import feed_tables
@@ -31,6 +31,19 @@ consent = Table(
     Column("acr", String(128), nullable=False),
     Column("request_id", UUID),
     Column("granted_at", TIME, nullable=False),
+    Column("licence", String(50)),
+    Column("organization_class", String(16)),
+    Column("erase_after_seconds", BigInteger),
+    Column("frequency_reads", Integer),
+    Column("frequency_interval_seconds", BigInteger),
+    Column("sensitive_classes", ARRAY(String(16)), nullable=False, server_default="{}"),
+    Column("source", String(5)),
+    Column("required", ARRAY(String(8)), nullable=False, server_default="{SELF}"),
+    Column("granted_as", String(8), nullable=False, server_default="SELF"),
+    Column("granted_by", UUID),
+    # When a child comes of age, where that cuts the permission short; a date of birth is not kept.
+    Column("ends_by", TIME),
+    Column("witness_licence", String(50), nullable=False, server_default=""),
     # Names are looked up without the person; not unique, so that the table can be distributed by person.
     Index("ix_consent_id", "id"),
 )
@@ -40,8 +53,28 @@ consent_event = Table(
     METADATA,
     Column("person_id", UUID, primary_key=True),
     Column("consent_id", UUID, primary_key=True),
+    # AGREED_SELF, AGREED_GUARDIAN, REVOKED.
     Column("kind", String(16), primary_key=True),
     Column("at", TIME, nullable=False),
+    Column("actor_id", UUID),
+    Column("channel", String(32), nullable=False, server_default=""),
+    Column("text_version", String(32), nullable=False, server_default=""),
+    Column("text_sha256", String(64), nullable=False, server_default=""),
+    Column("evidence_sealed", LargeBinary),
+    Column("acr", String(128), nullable=False, server_default=""),
+    Column("witness_licence", String(50), nullable=False, server_default=""),
+)
+
+# Each permitted read that rests on a consent: what its frequency counts, and who was given something.
+consent_use = Table(
+    "consent_use",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("consent_id", UUID, primary_key=True),
+    Column("decision_id", UUID, primary_key=True),
+    Column("organization", String(5), nullable=False),
+    Column("at", TIME, nullable=False),
+    Index("ix_consent_use_at", "person_id", "consent_id", "at"),
 )
 
 consent_request = Table(
@@ -59,6 +92,7 @@ consent_request = Table(
     Column("answered_at", TIME),
     Column("consent_id", UUID),
     Column("next_poll_at", TIME, nullable=False),
+    Column("channel", String(32), nullable=False, server_default="NATIONAL_ID_APP"),
     Index("ix_consent_request_id", "id"),
     Index("ix_consent_request_due", "next_poll_at", postgresql_where="answer IS NULL"),
 )
@@ -70,7 +104,14 @@ decision = Table(
     Column("id", UUID, primary_key=True),
     Column("content", JSONB, nullable=False),
     Column("decided_at", TIME, nullable=False),
+    Column("emergency_access_id", UUID),
     Index("ix_decision_id", "id"),
+    Index(
+        "ix_decision_emergency_access",
+        "person_id",
+        "emergency_access_id",
+        postgresql_where="emergency_access_id IS NOT NULL",
+    ),
 )
 
 access_entry = Table(
@@ -105,4 +146,109 @@ ledger_head = Table(
     Column("person_id", UUID, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+)
+
+treatment_relation = Table(
+    "treatment_relation",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("resource", String(64), primary_key=True),
+    Column("type", String(16), nullable=False),
+    Column("organization", String(5), nullable=False),
+    Column("starts_at", TIME),
+    Column("ends_at", TIME, nullable=False),
+    Column("recorded_at", TIME, nullable=False),
+)
+
+# Followed from the registries of the identity role; they name nobody.
+registered_organization = Table(
+    "registered_organization",
+    METADATA,
+    Column("organization", String(5), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("care_level", String(16), nullable=False),
+    Column("changed_at", TIME, nullable=False),
+)
+registered_licence = Table(
+    "registered_licence",
+    METADATA,
+    Column("licence", String(50), primary_key=True),
+    Column("role", String(32), nullable=False),
+    Column("scope", String(64), nullable=False),
+    Column("starts_at", TIME),
+    Column("ends_at", TIME),
+    Column("organizations", ARRAY(String(5)), nullable=False),
+    Column("changed_at", TIME, nullable=False),
+)
+
+# `person_id` is the ward.
+guardianship = Table(
+    "guardianship",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("guardian_id", UUID, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("starts_at", TIME),
+    Column("ends_at", TIME),
+    Column("evidence", String(64), nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Index("ix_guardianship_id", "id"),
+    Index("ix_guardianship_guardian", "guardian_id", "id"),
+)
+guardianship_end = Table(
+    "guardianship_end",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("guardianship_id", UUID, primary_key=True),
+    Column("at", TIME, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("actor", String(128), nullable=False),
+)
+
+emergency_access = Table(
+    "emergency_access",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("organization", String(5), nullable=False),
+    Column("licence", String(50), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("text_sealed", LargeBinary, nullable=False),
+    Column("opened_at", TIME, nullable=False),
+    Index("ix_emergency_access_id", "id"),
+    Index("ix_emergency_access_organization", "organization", "licence", "opened_at"),
+    Index("ix_emergency_access_opened_at", "opened_at", "id"),
+)
+emergency_access_event = Table(
+    "emergency_access_event",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("access_id", UUID, primary_key=True),
+    # CONFIRMED, WIDENED, ENDED, REVIEWED.
+    Column("type", String(16), primary_key=True),
+    Column("at", TIME, nullable=False),
+    Column("organization", String(5), nullable=False, server_default=""),
+    Column("licence", String(50), nullable=False, server_default=""),
+    Column("life_saving", Boolean, nullable=False, server_default="false"),
+    Column("outcome", String(16), nullable=False, server_default=""),
+    Column("text_sealed", LargeBinary),
+)
+
+restriction = Table(
+    "restriction",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("subject_request_id", UUID, primary_key=True),
+    # RESTRICT, OBJECT.
+    Column("kind", String(16), nullable=False),
+    Column("purpose", String(32)),
+    Column("starts_at", TIME, nullable=False),
+)
+restriction_lift = Table(
+    "restriction_lift",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("subject_request_id", UUID, primary_key=True),
+    Column("at", TIME, nullable=False),
 )
