@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
+from services.consent.facts import EmergencyGrant
+
 CONFIRM_WITHIN = timedelta(minutes=30)
 LONGEST = timedelta(hours=4)
 REVIEW_WITHIN = timedelta(hours=72)
@@ -123,6 +125,11 @@ class EmergencyAccess:
         return bool(licence) and organization == self.organization and licence in (self.licence, self.confirmed_by)
 
     @property
+    def width(self) -> tuple[bool, bool]:
+        """Greater where more may be read."""
+        return self.life_saving, self.widened_at is not None
+
+    @property
     def etag(self) -> str:
         """Changes with every event (AIP-154)."""
         times = (self.confirmed_at, self.widened_at, self.ended_at, self.reviewed_at)
@@ -133,12 +140,22 @@ class EmergencyAccess:
 def open_grant(
     accesses: Iterable[EmergencyAccess], licence: str | None, organization: str | None, at: datetime
 ) -> EmergencyAccess | None:
-    """The access that a decision rests on: open at the time, of this facility, opened or confirmed by this licence. Of several the widest,
-    then the newest: a further opening never takes away what was widened. None where there is none.
+    """The access that a decision rests on: of this facility, opened or confirmed by this licence, and not ended by hand. Of several those that
+    are open first, then the widest, then the newest: a further opening never takes away what was widened. One that time has ended is returned
+    where there is no other, so that the rules can say why it does not permit any more. None where there is none.
     """
     if not licence or not organization:
         return None
-    usable = [one for one in accesses if one.usable_by(licence, organization) and one.is_open(at)]
-    return max(
-        usable, key=lambda one: (one.life_saving, one.widened_at is not None, one.opened_at, one.id), default=None
+    usable = [
+        one for one in accesses if one.usable_by(licence, organization) and not (one.ended_at and at >= one.ended_at)
+    ]
+    return max(usable, key=lambda one: (one.is_open(at), *one.width, one.opened_at, one.id), default=None)
+
+
+def grant_of(access: EmergencyAccess | None) -> EmergencyGrant | None:
+    """What of an access the rules look at."""
+    if access is None:
+        return None
+    return EmergencyGrant(
+        access.id, access.opened_at, access.confirmed_at, access.widened_at, life_saving=access.life_saving
     )
