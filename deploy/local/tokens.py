@@ -56,7 +56,7 @@ class TokenIssuer:
         audience: str = AUDIENCE,
         at: datetime | None = None,
         life: timedelta = LIFE,
-        **claims: str,
+        **claims: str | int | list[str],
     ) -> str:
         """An access token; `certificate` (PEM) binds it to that client certificate (RFC 8705). Claims that are empty
         are left out.

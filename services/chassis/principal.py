@@ -8,7 +8,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +25,8 @@ LONGEST_LIFE = timedelta(minutes=10)
 _CACHE_TIME = timedelta(seconds=60)
 _CACHE_SIZE = 4096
 _LARGEST_TOKEN = 8192
+_LONGEST_CLAIM = 200
+_MOST_METHODS = 16
 
 
 class PrincipalKind(Enum):
@@ -88,7 +90,11 @@ class PrincipalNotAllowed(DomainError):
 
 @dataclass(frozen=True)
 class Principal:
-    """The verified person or system behind a call. `facility` is a code, `person` a resource name, `client_certificate` hex SHA-256."""
+    """The verified person or system behind a call. `facility` is a code, `person` a resource name, `client_certificate` hex SHA-256.
+
+    `acr`, `amr` and `authenticated_at` say how and when the human being was authenticated (RFC 9470 §6, RFC 8176), where the token says so.
+    `employer` is the code of the facility where an auditor works besides; it gives no right, it only keeps from judging one's own.
+    """
 
     kind: PrincipalKind
     subject: str
@@ -98,6 +104,10 @@ class Principal:
     person: str | None = None
     token: str | None = field(default=None, repr=False)
     client_certificate: str | None = None
+    acr: str = ""
+    amr: frozenset[str] = frozenset()
+    authenticated_at: datetime | None = None
+    employer: str = ""
 
 
 NOBODY = Principal(PrincipalKind.WORKLOAD, "")
@@ -206,6 +216,10 @@ def _verified_claims(token: str, claims: Mapping[str, Any], issuer: IssuerKeys) 
         role=_text(claims, "role") if kind is PrincipalKind.PRACTITIONER else None,
         person=_text(claims, "person") if kind is PrincipalKind.CITIZEN else None,
         token=token,
+        acr=_optional(claims, "acr"),
+        amr=_methods(claims),
+        authenticated_at=_authenticated_at(claims, issued),
+        employer=_optional(claims, "employer") if kind is PrincipalKind.AUDITOR else "",
     )
     return _Verified(principal, _thumbprint(claims), max(starts, issued), ends)
 
@@ -215,6 +229,31 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise TokenInvalid(f"the access token lacks the claim {name}")
     return value
+
+
+def _optional(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name, "")
+    if not isinstance(value, str) or len(value) > _LONGEST_CLAIM:
+        raise TokenInvalid(f"the access token's claim {name} is malformed")
+    return value
+
+
+def _methods(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Authentication methods (`amr`, RFC 8176)."""
+    value = claims.get("amr", [])
+    if not isinstance(value, list) or len(value) > _MOST_METHODS or not all(isinstance(one, str) for one in value):
+        raise TokenInvalid("the access token's claim amr is malformed")
+    return frozenset(value)
+
+
+def _authenticated_at(claims: Mapping[str, Any], issued: float) -> datetime | None:
+    """When the human being was authenticated (`auth_time`): never after the token was issued."""
+    value = claims.get("auth_time")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= issued + LEEWAY.total_seconds():
+        raise TokenInvalid("the access token's claim auth_time is malformed")
+    return datetime.fromtimestamp(value, UTC)
 
 
 def _thumbprint(claims: Mapping[str, Any]) -> str | None:

@@ -48,8 +48,9 @@ class Outcome(Enum):
 
 
 class EventType(Enum):
-    """What may happen to an access, each at most once. LIFE_SAVING follows a widening that did not assert it."""
+    """What may happen to an access, each at most once. LIFE_SAVING follows a widening that did not assert it. OPENED is the access itself."""
 
+    OPENED = "OPENED"
     CONFIRMED = "CONFIRMED"
     WIDENED = "WIDENED"
     LIFE_SAVING = "LIFE_SAVING"
@@ -59,7 +60,7 @@ class EventType(Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """One event. `actor` is the subject of the token that made it, `text` what was said (sealed at rest)."""
+    """One event. `actor` is the subject of the token that made it and `acr` how they were authenticated, `text` what was said (sealed at rest)."""
 
     type: EventType
     at: datetime
@@ -68,13 +69,14 @@ class Event:
     licence: str = ""
     life_saving: bool = False
     outcome: Outcome | None = None
+    acr: str = ""
     text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class EmergencyAccess:
-    """One use of the emergency ground by one practitioner for one person, with what became of it. `text` and the events' texts are empty where
-    they were not asked for, or where the person was erased."""
+    """One use of the emergency ground by one practitioner for one person, with what became of it. `text` is empty where the person was erased;
+    `reads` are the decisions that rest on it, `notified_at` is when the first of the person and their guardians was told."""
 
     id: UUID
     person: UUID

@@ -59,3 +59,38 @@ class NotThePerson(DomainError):
 
     kind = Kind.DENIED
     reason = "NOT_THE_PERSON"
+
+
+class EmergencyAccessNotFound(DomainError):
+    """No emergency access of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "EMERGENCY_ACCESS_NOT_FOUND"
+
+
+class EmergencyAccessEnded(DomainError):
+    """The access has ended: by time, by hand, or because nobody confirmed it."""
+
+    kind = Kind.PRECONDITION
+    reason = "EMERGENCY_ACCESS_ENDED"
+
+
+class EmergencyAccessUnconfirmed(DomainError):
+    """The access is not confirmed."""
+
+    kind = Kind.PRECONDITION
+    reason = "EMERGENCY_ACCESS_UNCONFIRMED"
+
+
+class SecondFactorRequired(DomainError):
+    """A second practitioner or a fresh second factor is needed; metadata `acr_values` and `max_age` in seconds, as in RFC 9470."""
+
+    kind = Kind.DENIED
+    reason = "SECOND_FACTOR_REQUIRED"
+
+
+class ReviewClosed(DomainError):
+    """The access was reviewed before with another finding."""
+
+    kind = Kind.PRECONDITION
+    reason = "REVIEW_CLOSED"

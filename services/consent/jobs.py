@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from services.chassis import log
 from services.consent.errors import IdAppUnavailable
 from services.consent.service.consents import ConsentService
+from services.consent.service.emergency import EmergencyService
+from services.consent.service.notices import NoticeService
+from services.consent.telemetry import EmergencyInstruments
 
 _IDLE = 0.5
 _APP_DOWN = 2.0
+_WATCH = 60.0
 
 
 async def collect_answers(service: ConsentService) -> None:
@@ -21,3 +26,24 @@ async def collect_answers(service: ConsentService) -> None:
             continue
         if not answered:
             await asyncio.sleep(_IDLE)
+
+
+async def deliver_notices(service: NoticeService) -> None:
+    """Hands notices to the national ID app as soon as they are due, for ever."""
+    while True:
+        if not await service.deliver():
+            await asyncio.sleep(_IDLE)
+
+
+async def watch_emergencies(
+    emergencies: EmergencyService, notices: NoticeService, instruments: EmergencyInstruments
+) -> None:
+    """Says once a minute how many accesses wait for their review and how many notices for the app; reviews that are overdue raise an alarm."""
+    while True:
+        reviews = await emergencies.backlog()
+        told = await notices.backlog()
+        instruments.unreviewed(reviews.waiting, reviews.overdue)
+        instruments.notices(told.waiting, told.oldest.total_seconds())
+        if reviews.overdue:
+            log.event("emergency_reviews_overdue", level="warning", overdue=reviews.overdue, waiting=reviews.waiting)
+        await asyncio.sleep(_WATCH)

@@ -216,6 +216,8 @@ emergency_access = Table(
     Column("reason", String(32), nullable=False),
     Column("text_sealed", LargeBinary, nullable=False),
     Column("opened_at", TIME, nullable=False),
+    Column("actor", String(200), nullable=False, server_default=""),
+    Column("acr", String(200), nullable=False, server_default=""),
     Index("ix_emergency_access_id", "id"),
     Index("ix_emergency_access_organization", "organization", "licence", "opened_at"),
     Index("ix_emergency_access_opened_at", "opened_at", "id"),
@@ -225,7 +227,7 @@ emergency_access_event = Table(
     METADATA,
     Column("person_id", UUID, primary_key=True),
     Column("access_id", UUID, primary_key=True),
-    # CONFIRMED, WIDENED, ENDED, REVIEWED.
+    # CONFIRMED, WIDENED, LIFE_SAVING, ENDED, REVIEWED.
     Column("type", String(16), primary_key=True),
     Column("at", TIME, nullable=False),
     Column("organization", String(5), nullable=False, server_default=""),
@@ -233,6 +235,33 @@ emergency_access_event = Table(
     Column("life_saving", Boolean, nullable=False, server_default="false"),
     Column("outcome", String(16), nullable=False, server_default=""),
     Column("text_sealed", LargeBinary),
+    Column("actor", String(200), nullable=False, server_default=""),
+    Column("acr", String(200), nullable=False, server_default=""),
+)
+
+notice = Table(
+    "notice",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("type", String(48), nullable=False),
+    Column("resource", String(64), nullable=False),
+    Column("organization", String(5), nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Index("ix_notice_created_at", "person_id", "created_at", "id"),
+)
+# To the person and to each guardian.
+notice_delivery = Table(
+    "notice_delivery",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("notice_id", UUID, primary_key=True),
+    Column("recipient_id", UUID, primary_key=True),
+    Column("due_at", TIME, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_reason", String(64), nullable=False, server_default=""),
+    Column("delivered_at", TIME),
+    Index("ix_notice_delivery_due_at", "due_at", postgresql_where="delivered_at IS NULL"),
 )
 
 restriction = Table(
