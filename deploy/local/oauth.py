@@ -3,7 +3,8 @@
 Two issuers, each with a key of its own, so that the facilities' can never make an officer:
 
     {base}/facility   client_credentials for a facility's client certificate (RFC 8705); `licence` and `role` ask for a
-                      token of a practitioner for whom the facility vouches
+                      token of a practitioner for whom the facility vouches, `acr` and `auth_time` say how and when it
+                      authenticated them
     {base}/operator   client_credentials for administrator, steward, auditor and ministry, by client id and secret
 """
 
@@ -25,6 +26,8 @@ from services.chassis.workload import TRUST_DOMAIN
 Form = Mapping[str, str]
 _ROLES = frozenset({"doctor", "nurse", "pharmacist", "clerk"})
 _LONGEST_LICENCE = 50
+_LONGEST_ACR = 200
+_LONGEST_TIME = 12
 
 
 class Facilities:
@@ -71,7 +74,9 @@ class Facilities:
                 )
             )
         role = form.get("role", "doctor")
-        if len(licence) > _LONGEST_LICENCE or role not in _ROLES:
+        acr, auth_time = form.get("acr", ""), form.get("auth_time", "0")
+        said = len(licence) <= _LONGEST_LICENCE and len(acr) <= _LONGEST_ACR
+        if not said or role not in _ROLES or not (auth_time.isdecimal() and len(auth_time) <= _LONGEST_TIME):
             return refusal("invalid_request")
         return granted(
             self._issuer.mint(
@@ -81,6 +86,8 @@ class Facilities:
                 facility=facility,
                 licence=licence,
                 role=role,
+                acr=acr,
+                auth_time=int(auth_time),
             )
         )
 

@@ -20,6 +20,7 @@ from aiohttp import web
 from joserfc.jwk import ECKey
 
 from deploy.local.idapp import Accounts, AppClient, IdApp
+from deploy.local.notices import Notices
 from deploy.local.oauth import Facilities, Operators
 from deploy.local.otlp import OtlpReceiver
 from deploy.local.reception import Reception
@@ -66,7 +67,9 @@ async def opened(settings: Outside) -> AsyncIterator[None]:
     reception = Reception(settings.insurer_username, settings.insurer_password, Path(settings.insurer_folder))
     application.add_routes(Facilities(facilities).routes())
     application.add_routes(Operators(operators, settings.operators).routes())
-    application.add_routes(IdApp(citizens, client, Accounts(secret)).routes())
+    accounts = Accounts(secret)
+    application.add_routes(IdApp(citizens, client, accounts).routes())
+    application.add_routes(Notices(citizens.issuer, client, accounts).routes())
     application.add_routes(reception.routes())
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.authority)
     context.load_cert_chain(settings.certificate, settings.private_key)

@@ -251,7 +251,11 @@ def _authenticated_at(claims: Mapping[str, Any], issued: float) -> datetime | No
     value = claims.get("auth_time")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= issued + LEEWAY.total_seconds():
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= issued + LEEWAY.total_seconds()
+    ):
         raise TokenInvalid("the access token's claim auth_time is malformed")
     return datetime.fromtimestamp(value, UTC)
 

@@ -13,9 +13,14 @@ from lienthong.consent.v1 import (
     consent_service_pb2_grpc,
     decision_service_pb2,
     decision_service_pb2_grpc,
+    emergency_access_service_pb2,
+    emergency_access_service_pb2_grpc,
+    notice_service_pb2,
+    notice_service_pb2_grpc,
 )
+from opentelemetry import metrics
 
-from services.chassis.clock import system_clock
+from services.chassis.clock import Clock, system_clock
 from services.chassis.database import Database
 from services.chassis.feed import Follower, apply_redirects
 from services.chassis.feed.redirects import NAME as PERSONS
@@ -30,29 +35,39 @@ from services.chassis.telemetry import Telemetry
 from services.consent import jobs
 from services.consent.access import ACCESS
 from services.consent.ciba import CibaApp
+from services.consent.client_assertion import ClientAssertion
 from services.consent.config import Settings
+from services.consent.notice_app import HttpsNoticeApp
 from services.consent.peers import GrpcPersonFeed
 from services.consent.postgres import PostgresStore
 from services.consent.rpc import consents as consents_rpc
 from services.consent.rpc import decisions as decisions_rpc
+from services.consent.rpc import emergency as emergency_rpc
 from services.consent.rpc import ledger as ledger_rpc
+from services.consent.rpc import notices as notices_rpc
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
+from services.consent.service.emergency import EmergencyService
+from services.consent.service.notices import NoticeService
+from services.consent.telemetry import EmergencyInstruments
 
 
-async def compose(settings: Settings, life: Lifecycle) -> Server:
-    """Puts the role together."""
+async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clock) -> Server:
+    """Puts the role together; a test passes a clock of its own."""
     telemetry = await life.enter(Telemetry(settings.telemetry, "consent"))
     database = await life.enter(Database(settings.database))
     identity = await life.enter(channel(PeerSettings("identity", settings.identity_address), settings.server))
-    app = await life.enter(CibaApp(settings.ciba, system_clock))
-    store = PostgresStore(database, open_keyring(settings.keyring), system_clock)
-    consents = ConsentService(store, app, system_clock, uuid7)
-    decisions = DecisionService(store, system_clock, uuid7)
-    server = Server(settings.server, api="consent", access=ACCESS, telemetry=telemetry, clock=system_clock)
+    app = await life.enter(CibaApp(settings.ciba, clock))
+    store = PostgresStore(database, open_keyring(settings.keyring), clock)
+    consents = ConsentService(store, app, clock, uuid7)
+    decisions = DecisionService(store, clock, uuid7)
+    instruments = EmergencyInstruments(metrics.get_meter("lienthong"))
+    emergencies = EmergencyService(store, settings.emergency, instruments, clock)
+    notices = NoticeService(store, await life.enter(_notice_app(settings, clock)), settings.notices, clock)
+    server = Server(settings.server, api="consent", access=ACCESS, telemetry=telemetry, clock=clock)
     server.add(
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server,
-        consents_rpc.ConsentServicer(consents, system_clock),
+        consents_rpc.ConsentServicer(consents, clock),
         consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     )
     server.add(
@@ -70,11 +85,30 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         ledger_rpc.AccessLedgerServicer(decisions),
         access_ledger_service_pb2.DESCRIPTOR.services_by_name["AccessLedgerService"],
     )
+    server.add(
+        emergency_access_service_pb2_grpc.add_EmergencyAccessServiceServicer_to_server,
+        emergency_rpc.EmergencyAccessServicer(emergencies, clock),
+        emergency_access_service_pb2.DESCRIPTOR.services_by_name["EmergencyAccessService"],
+    )
+    server.add(
+        notice_service_pb2_grpc.add_NoticeServiceServicer_to_server,
+        notices_rpc.NoticeServicer(notices),
+        notice_service_pb2.DESCRIPTOR.services_by_name["NoticeService"],
+    )
+    server.job("deliver_notices", partial(jobs.deliver_notices, notices))
+    server.job("watch_emergencies", partial(jobs.watch_emergencies, emergencies, notices, instruments))
     server.job("collect_answers", partial(jobs.collect_answers, consents))
     feed = GrpcPersonFeed(identity)
-    server.job("persons", Follower(database, PERSONS, feed.open, apply_redirects, settings.feed, system_clock).run)
+    server.job("persons", Follower(database, PERSONS, feed.open, apply_redirects, settings.feed, clock).run)
     server.health(database.ping)
     return server
+
+
+def _notice_app(settings: Settings, clock: Clock) -> HttpsNoticeApp:
+    """The notice API of the same provider, as the same client."""
+    ciba = settings.ciba
+    assertion = ClientAssertion(ciba.client_id, ciba.client_key, clock)
+    return HttpsNoticeApp(settings.notices.endpoint or f"{ciba.issuer}/notices", ciba.authority, assertion)
 
 
 if __name__ == "__main__":

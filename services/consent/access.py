@@ -6,8 +6,10 @@ from services.chassis.principal import PrincipalKind
 from services.chassis.workload import GATEWAY, IDENTITY, RECORDS, REFERRALS, AccessTable, allow
 
 _CONSENT = "lienthong.consent.v1.ConsentService/"
+_EMERGENCY = "lienthong.consent.v1.EmergencyAccessService/"
 _CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
 _FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
+_PRACTITIONER = (GATEWAY, PrincipalKind.PRACTITIONER)
 _AUDITOR = (GATEWAY, PrincipalKind.AUDITOR)
 # To list who read what a wrong link had made readable; the answer goes to stewards and auditors.
 _IDENTITY = (IDENTITY, PrincipalKind.WORKLOAD)
@@ -40,4 +42,13 @@ ACCESS: AccessTable = {
     "lienthong.consent.v1.ExplanationService/ExplainDecision": allow(*_FACILITY, _CITIZEN, _AUDITOR),
     "lienthong.consent.v1.AccessLedgerService/ListAccesses": allow(_CITIZEN, _AUDITOR, _IDENTITY),
     "lienthong.consent.v1.AccessLedgerService/GetLedgerProof": allow(_CITIZEN, _AUDITOR),
+    _EMERGENCY + "RequestEmergencyAccess": allow(_PRACTITIONER),
+    _EMERGENCY + "ConfirmEmergencyAccess": allow(_PRACTITIONER),
+    _EMERGENCY + "WidenEmergencyAccess": allow(_PRACTITIONER),
+    _EMERGENCY + "EndEmergencyAccess": allow(_PRACTITIONER),
+    _EMERGENCY + "GetEmergencyAccess": allow(*_FACILITY, _CITIZEN, _AUDITOR),
+    _EMERGENCY + "ListEmergencyAccesses": allow(*_FACILITY, _CITIZEN, _AUDITOR),
+    _EMERGENCY + "ReviewEmergencyAccess": allow(_AUDITOR),
+    _EMERGENCY + "GetEmergencyAccessStatistics": allow(_AUDITOR, (GATEWAY, PrincipalKind.MINISTRY)),
+    "lienthong.consent.v1.NoticeService/ListNotices": allow(_CITIZEN),
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 from services.chassis.feed import FollowSettings
 from services.chassis.settings import DatabaseSettings, ServerSettings, TelemetrySettings
 from services.consent.ciba import CibaSettings
+from services.consent.emergency_store import EmergencySettings
+from services.consent.notices import NoticeSettings
 
 
 @dataclass(frozen=True)
@@ -22,3 +24,5 @@ class Settings:
     keyring: Path
     identity_address: str
     feed: FollowSettings = field(default_factory=FollowSettings)
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
+    emergency: EmergencySettings = field(default_factory=EmergencySettings)

@@ -22,9 +22,11 @@ _COMMANDS = {
     "person": ("person", "Persons of the national index."),
     "records": ("records", "Documents and health books."),
     "consent": ("consent", "Requests to citizens, and what they allow."),
+    "emergency": ("emergency", "Reading without consent where life or health is at risk."),
     "referral": ("referral", "Referrals to and from this facility."),
     "verify": ("verify", "Explains what a signed file, a receipt or an evidence package proves."),
     "steward": ("steward", "The desk of the identity stewards: reviews, links and their history."),
+    "auditor": ("auditor", "The desk of the auditors: emergency accesses to review, and their statistics."),
     "operator": ("operator", "Lists of the platform's operators: populations to load, facilities to register."),
     "log": ("log", "The transparency log that receipts point into."),
 }

@@ -35,6 +35,11 @@ class Session:
         self._licence = licence
         self._role = role
         self._profile: Profile | None = None
+        self._authentication: tuple[str, int] = ("", 0)
+
+    def authenticated(self, acr: str, at: int) -> None:
+        """The facility says how (authentication context class) and when (seconds since 1970) it authenticated the practitioner."""
+        self._authentication = (acr, at)
 
     @property
     def command(self) -> str:
@@ -92,6 +97,7 @@ class Session:
             private_key=profile.client_key,
             licence=self._licence,
             role=self._role,
+            authentication=self._authentication,
         )
         await asyncio.to_thread(tokens)
         with traced(self.command):

@@ -25,7 +25,8 @@ class TokenRefused(Exception):
 class ClientCredentials:
     """Fetches and keeps an access token. Calling the object returns a valid token; safe for use by several threads.
 
-    `licence` and `role` ask for a token of a practitioner for whom the facility vouches.
+    `licence` and `role` ask for a token of a practitioner for whom the facility vouches; `authentication` says how (acr) and when (seconds since
+    1970) it authenticated them, where it did so with more than usual.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ClientCredentials:
         private_key: Path,
         licence: str = "",
         role: str = "",
+        authentication: tuple[str, int] = ("", 0),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if urllib.parse.urlsplit(endpoint).scheme != "https":
@@ -47,6 +49,9 @@ class ClientCredentials:
         self._form = {"grant_type": "client_credentials"}
         if licence:
             self._form |= {"licence": licence, "role": role or "doctor"}
+        acr, at = authentication
+        if licence and acr:
+            self._form |= {"acr": acr, "auth_time": str(at)}
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._token = ""

@@ -47,7 +47,7 @@ _EVENTS = (
 )
 # The notice of the opening has the id of the access. Decisions stand under the entry that answered when they were made.
 _SELECT = (
-    "SELECT a.person_id, a.id, a.organization, a.licence, a.reason, a.text_sealed, a.opened_at,"
+    "SELECT a.person_id, a.id, a.organization, a.licence, a.reason, a.text_sealed, a.opened_at,"  # noqa: S608 - constants
     " c.at AS confirmed_at, coalesce(c.licence, '') AS confirmed_by, w.at AS widened_at,"
     " coalesce(w.life_saving, false) OR l.at IS NOT NULL AS life_saving,"
     " e.at AS ended_at, r.at AS reviewed_at, coalesce(r.outcome, '') AS outcome,"

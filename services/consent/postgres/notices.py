@@ -83,7 +83,9 @@ class NoticeTables(Tables):
         wards = {member: person for person in persons for member in entries[person].all}
         at = max(one.created_at for one in made)
         found = await connection.execute(_GUARDIANS, {"persons": list(wards), "at": at})
-        recipients = {(person, person) for person in persons} | {(wards[row.person_id], row.guardian_id) for row in found}
+        recipients = {(person, person) for person in persons} | {
+            (wards[row.person_id], row.guardian_id) for row in found
+        }
         await connection.execute(
             _ADD,
             {

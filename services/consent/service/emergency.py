@@ -129,9 +129,7 @@ class EmergencyService:
         """An auditor's queue, longest due first and without those of the facility where the auditor works; a facility's or a citizen's own,
         newest first."""
         if principal.kind is PrincipalKind.AUDITOR:
-            return await self._store.emergency_queue(
-                unreviewed, organization, principal.employer or None, place, limit
-            )
+            return await self._store.emergency_queue(unreviewed, organization, principal.employer or None, place, limit)
         if organization is not None:
             raise InvalidArgument.of(FieldViolation("organization", "only auditors may ask by facility", "NOT_ALLOWED"))
         if principal.facility is not None:
