@@ -74,7 +74,8 @@ class NoticeBacklog:
 
 def pause_after(attempts: int, longest: timedelta) -> timedelta:
     """How long to wait after so many attempts that failed: doubled each time, at most `longest`."""
-    return min(_FIRST_PAUSE * 2 ** min(max(attempts - 1, 0), _MOST_DOUBLINGS), longest)
+    doublings = min(max(attempts - 1, 0), _MOST_DOUBLINGS)
+    return min(_FIRST_PAUSE * (1 << doublings), longest)
 
 
 class NoticeApp(Protocol):

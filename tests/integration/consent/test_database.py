@@ -23,6 +23,7 @@ APPEND_ONLY = (
     "guardianship_end",
     "emergency_access",
     "emergency_access_event",
+    "notice",
     "restriction",
     "restriction_lift",
 )

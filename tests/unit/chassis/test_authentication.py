@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, KeySetSerialization
 
 from deploy.local.tokens import AUDIENCE, TokenIssuer
 from services.chassis.principal import IssuerKeys, Principal, PrincipalKind, TokenInvalid, TokenVerifier
@@ -14,16 +15,20 @@ NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 ISSUER = TokenIssuer("https://tokens.test")
 
 
-def verified(kind: PrincipalKind = PrincipalKind.STEWARD, **claims: object) -> Principal:
-    issuers = {ISSUER.issuer: IssuerKeys(KeySet.import_key_set(ISSUER.jwks), frozenset(PrincipalKind))}
-    token = ISSUER.mint(kind, "somebody", at=NOW, **claims)  # type: ignore[arg-type] # wrong claims, too
+def verified(kind: PrincipalKind = PrincipalKind.STEWARD, **claims: Any) -> Principal:
+    issuers = {
+        ISSUER.issuer: IssuerKeys(
+            KeySet.import_key_set(cast("KeySetSerialization", ISSUER.jwks)), frozenset(PrincipalKind)
+        )
+    }
+    token = ISSUER.mint(kind, "somebody", at=NOW, **claims)
     return TokenVerifier(issuers, AUDIENCE, lambda: NOW).verify(token, None)
 
 
 def test_a_token_may_say_how_and_when() -> None:
     at = NOW - timedelta(minutes=2)
     found = verified(acr="urn:strong", amr=["pwd", "otp"], auth_time=int(at.timestamp()))
-    assert (found.acr, found.amr, found.authenticated_at) == ("urn:strong", {"pwd", "otp"}, at)
+    assert (found.acr, found.amr, found.authenticated_at) == ("urn:strong", frozenset({"pwd", "otp"}), at)
 
 
 def test_a_token_need_not_say_it() -> None:
@@ -52,6 +57,6 @@ def test_only_an_auditor_has_an_employer() -> None:
         {"auth_time": float("1e300")},
     ],
 )
-def test_a_malformed_claim_spoils_the_token(claims: dict[str, object]) -> None:
+def test_a_malformed_claim_spoils_the_token(claims: dict[str, Any]) -> None:
     with pytest.raises(TokenInvalid):
         verified(**claims)

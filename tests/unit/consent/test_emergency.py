@@ -71,6 +71,7 @@ def test_a_further_opening_takes_nothing_away() -> None:
     assert open_grant([later, WIDENED], DOCTOR, "01001", at) == WIDENED
     assert open_grant([life, WIDENED, later], DOCTOR, "01001", at) == life
     # What has ended by time gives way to what is open, however narrow.
+    later = replace(later, confirmed_at=at)
     assert open_grant([later, life], DOCTOR, "01001", OPENED + timedelta(hours=4)) is later
 
 
