@@ -115,3 +115,6 @@ class EmergencyStore(Protocol):
 
     async def review_backlog(self, at: datetime) -> ReviewBacklog:
         """What waits to be reviewed."""
+
+    async def restore_reviews(self) -> int:
+        """Puts back on the list of reviews what nobody has reviewed and is not on it; returns how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from services.chassis import log
 from services.consent.errors import IdAppUnavailable
@@ -14,6 +15,7 @@ from services.consent.telemetry import EmergencyInstruments
 _IDLE = 0.5
 _APP_DOWN = 2.0
 _WATCH = 60.0
+_RESTORE_EVERY = 60
 
 
 async def collect_answers(service: ConsentService) -> None:
@@ -38,8 +40,11 @@ async def deliver_notices(service: NoticeService) -> None:
 async def watch_emergencies(
     emergencies: EmergencyService, notices: NoticeService, instruments: EmergencyInstruments
 ) -> None:
-    """Says once a minute how many accesses wait for their review and how many notices for the app; reviews that are overdue raise an alarm."""
-    while True:
+    """Says once a minute how many accesses wait for their review and how many notices for the app; reviews that are overdue raise an alarm. Once
+    an hour it makes sure that every access is in the queue of reviews."""
+    for minute in itertools.count():
+        if minute % _RESTORE_EVERY == 0:
+            await emergencies.restore_reviews()
         reviews = await emergencies.backlog()
         told = await notices.backlog()
         instruments.unreviewed(reviews.waiting, reviews.overdue)

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from services.consent.client_assertion import ClientAssertion
-from services.consent.notices import Delivery
+from services.consent.notices import APP_UNREACHABLE, RECIPIENT_UNKNOWN, Delivery
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 _TAKEN = frozenset({200, 201, 202, 204, 409})
@@ -58,12 +58,12 @@ class HttpsNoticeApp:
             ) as answer:
                 return _reason(answer.status)
         except (TimeoutError, aiohttp.ClientError):
-            return "APP_UNREACHABLE"
+            return APP_UNREACHABLE
 
 
 def _reason(status: int) -> str:
     if status in _TAKEN:
         return ""
     if status == _UNKNOWN:
-        return "RECIPIENT_UNKNOWN"
+        return RECIPIENT_UNKNOWN
     return "APP_REFUSED" if _REFUSED_FROM <= status < _FAILED_FROM else "APP_FAILED"

@@ -17,6 +17,10 @@ EMERGENCY_LIFE_SAVING = "EMERGENCY_ACCESS_LIFE_SAVING"
 EMERGENCY_ENDED = "EMERGENCY_ACCESS_ENDED"
 EMERGENCY_REVIEWED = "EMERGENCY_ACCESS_REVIEWED"
 
+APP_UNREACHABLE = "APP_UNREACHABLE"
+"""Nobody answered: what else is due would meet the same."""
+RECIPIENT_UNKNOWN = "RECIPIENT_UNKNOWN"
+"""The app has no account of this recipient, such as of somebody nobody has identified yet."""
 _FIRST_PAUSE = timedelta(seconds=1)
 _MOST_DOUBLINGS = 20
 
@@ -47,21 +51,24 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a delivery; `reason` is a stable code where the app did not take it, else empty."""
+    """What became of a delivery; `reason` is a stable code where the app did not take it, else empty. `pause` is how long to wait then."""
 
     delivery: Delivery
     reason: str = ""
+    pause: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
 class NoticeSettings:
     """`endpoint` is the URL of the app's notice API, by default below the provider's issuer; `delay` how long a notice waits before it is handed
-    over the first time. What is not taken is tried again for ever, after pauses that grow from a second to `longest_pause`.
+    over the first time. What is not taken is tried again for ever, after pauses that grow from a second to `longest_pause`, and where the app
+    does not know the recipient to `unknown_pause`.
     """
 
     endpoint: str = ""
     delay: timedelta = timedelta(0)
     longest_pause: timedelta = timedelta(minutes=10)
+    unknown_pause: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class NoticeStore(Protocol):
     ) -> Sequence[Delivery]:
         """Deliveries that are due; each is leased to the caller."""
 
-    async def settle_deliveries(self, results: Sequence[Result], at: datetime, longest_pause: timedelta) -> None:
+    async def settle_deliveries(self, results: Sequence[Result], at: datetime) -> None:
         """Keeps what became of them."""
 
     async def notice_backlog(self, at: datetime) -> NoticeBacklog:

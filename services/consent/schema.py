@@ -238,6 +238,16 @@ emergency_access_event = Table(
     Column("actor", String(200), nullable=False, server_default=""),
     Column("acr", String(200), nullable=False, server_default=""),
 )
+# Those that nobody has reviewed: a list made of the two tables above, which can be made again from them.
+emergency_review_due = Table(
+    "emergency_review_due",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("access_id", UUID, primary_key=True),
+    Column("organization", String(5), nullable=False),
+    Column("opened_at", TIME, nullable=False),
+    Index("ix_emergency_review_due_opened_at", "opened_at", "access_id"),
+)
 
 notice = Table(
     "notice",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,7 +20,7 @@ from services.consent.notices import Notice
 from services.consent.postgres.notices import NoticeTables
 from services.consent.postgres.rows import Row
 from services.consent.postgres.sealing import open_text, seal_text
-from services.consent.schema import emergency_access, emergency_access_event
+from services.consent.schema import emergency_access, emergency_access_event, emergency_review_due
 
 _NOTICES = {
     EventType.CONFIRMED: notices.EMERGENCY_CONFIRMED,
@@ -68,12 +68,19 @@ _OF_FACILITY = text(
     " ORDER BY a.opened_at DESC, a.id DESC LIMIT :limit"
 )
 # A review is due so long after the opening: the oldest is the longest due.
-_QUEUE = text(
-    f"{_SELECT} WHERE (NOT :unreviewed OR r.at IS NULL)"
-    " AND (CAST(:organization AS text) IS NULL OR a.organization = :organization)"
+_FILTERS = (
+    " WHERE (CAST(:organization AS text) IS NULL OR a.organization = :organization)"
     " AND (CAST(:but AS text) IS NULL OR a.organization <> :but)"
+)
+_ALL = text(
+    f"{_SELECT}{_FILTERS}"
     " AND (CAST(:at AS timestamptz) IS NULL OR (a.opened_at, a.id) > (CAST(:at AS timestamptz), CAST(:id AS uuid)))"
     " ORDER BY a.opened_at, a.id LIMIT :limit"
+)
+_QUEUE = text(
+    f"{_SELECT} JOIN emergency_review_due AS q ON q.person_id = a.person_id AND q.access_id = a.id{_FILTERS}"
+    " AND (CAST(:at AS timestamptz) IS NULL OR (q.opened_at, q.access_id) > (CAST(:at AS timestamptz), CAST(:id AS uuid)))"
+    " ORDER BY q.opened_at, q.access_id LIMIT :limit"
 )
 _COUNT = text("""
     SELECT count(*) FILTER (WHERE licence = :licence) AS by_practitioner, count(*) AS by_facility FROM emergency_access
@@ -96,7 +103,7 @@ class EmergencyTables(NoticeTables):
             if known is None:
                 key = (await self._keys.find_or_make(connection, [entries.current]))[entries.current]
                 await connection.execute(
-                    upsert(emergency_access).values(
+                    insert(emergency_access).values(
                         person_id=entries.current,
                         id=access.id,
                         organization=access.organization,
@@ -106,6 +113,14 @@ class EmergencyTables(NoticeTables):
                         opened_at=access.opened_at,
                         actor=event.actor,
                         acr=event.acr,
+                    )
+                )
+                await connection.execute(
+                    insert(emergency_review_due).values(
+                        person_id=entries.current,
+                        access_id=access.id,
+                        organization=access.organization,
+                        opened_at=access.opened_at,
                     )
                 )
                 await self._notify(
@@ -164,6 +179,10 @@ class EmergencyTables(NoticeTables):
             if first:
                 told = _NOTICES[event.type]
                 await self._notify(connection, [_notice(uuid5(id, told), access.person, told, access, event.at)])
+            if event.type is EventType.REVIEWED:
+                done = emergency_review_due.c
+                mine = (done.person_id == access.person) & (done.access_id == id)
+                await connection.execute(delete(emergency_review_due).where(mine))
             after = await self._emergency(connection, id)
             kept = event if first else await self._event(connection, access.person, id, event.type, key)
             return None if after is None else Recorded(after, kept, first)
@@ -188,14 +207,9 @@ class EmergencyTables(NoticeTables):
         self, unreviewed: bool, organization: str | None, but: str | None, after: Place | None, limit: int
     ) -> Sequence[EmergencyAccess]:
         """Accesses of one facility or of all but one, longest due first."""
-        values = {
-            "unreviewed": unreviewed,
-            "organization": organization,
-            "but": but,
-            **_place(after),
-            "limit": limit,
-        }
-        return await self._database.read(lambda connection: self._emergencies(connection, _QUEUE, values))
+        wanted = _QUEUE if unreviewed else _ALL
+        values = {"organization": organization, "but": but, **_place(after), "limit": limit}
+        return await self._database.read(lambda connection: self._emergencies(connection, wanted, values))
 
     async def _emergency(self, connection: AsyncConnection, id: UUID) -> EmergencyAccess | None:
         found = await self._emergencies(connection, _BY_ID, {"id": id})

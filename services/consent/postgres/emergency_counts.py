@@ -51,8 +51,16 @@ _PRACTITIONERS = text(
 _BACKLOG = text("""
     SELECT count(*) FILTER (WHERE opened_at > CAST(:due AS timestamptz)) AS waiting,
            count(*) FILTER (WHERE opened_at <= CAST(:due AS timestamptz)) AS overdue
-    FROM emergency_access AS a WHERE NOT EXISTS (
-        SELECT 1 FROM emergency_access_event AS r WHERE r.person_id = a.person_id AND r.access_id = a.id AND r.type = 'REVIEWED')
+    FROM emergency_review_due
+""")
+# The list follows from accesses and reviews; whatever is missing from it comes back.
+_RESTORE = text("""
+    INSERT INTO emergency_review_due (person_id, access_id, organization, opened_at)
+    SELECT a.person_id, a.id, a.organization, a.opened_at FROM emergency_access AS a
+    WHERE NOT EXISTS (SELECT 1 FROM emergency_access_event AS r
+                      WHERE r.person_id = a.person_id AND r.access_id = a.id AND r.type = 'REVIEWED')
+      AND NOT EXISTS (SELECT 1 FROM emergency_review_due AS q WHERE q.person_id = a.person_id AND q.access_id = a.id)
+    ON CONFLICT DO NOTHING
 """)
 
 
@@ -105,3 +113,11 @@ class EmergencyCounts(Tables):
             return ReviewBacklog(int(row.waiting), int(row.overdue))
 
         return await self._database.read(work)
+
+    async def restore_reviews(self) -> int:
+        """Puts back what nobody has reviewed and is not on the list; reads all accesses, so seldom."""
+
+        async def work(connection: AsyncConnection) -> int:
+            return int((await connection.execute(_RESTORE)).rowcount)
+
+        return await self._database.write(work)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.feed import entries_of
-from services.consent.notices import Delivery, Notice, NoticeBacklog, Result, pause_after
+from services.consent.notices import Delivery, Notice, NoticeBacklog, Result
 from services.consent.postgres.rows import Row
 from services.consent.postgres.tables import Tables
 from services.consent.schema import notice, notice_delivery
@@ -151,7 +151,7 @@ class NoticeTables(Tables):
 
         return await self._database.write(work)
 
-    async def settle_deliveries(self, results: Sequence[Result], at: datetime, longest_pause: timedelta) -> None:
+    async def settle_deliveries(self, results: Sequence[Result], at: datetime) -> None:
         """Keeps what became of them, in one statement."""
         values = {
             "at": at,
@@ -160,7 +160,7 @@ class NoticeTables(Tables):
             "recipients": [one.delivery.recipient for one in results],
             "attempts": [one.delivery.attempts for one in results],
             "reasons": [one.reason[:_LONGEST_REASON] for one in results],
-            "times": [at + pause_after(one.delivery.attempts, longest_pause) for one in results],
+            "times": [at + one.pause for one in results],
         }
 
         async def work(connection: AsyncConnection) -> None:

@@ -174,6 +174,13 @@ class EmergencyService:
         """What waits to be reviewed."""
         return await self._store.review_backlog(self._clock())
 
+    async def restore_reviews(self) -> int:
+        """Makes sure that everything nobody has reviewed is in the queue; returns how many were not, which somebody took out by hand."""
+        restored = await self._store.restore_reviews()
+        if restored:
+            log.event("emergency_reviews_restored", level="error", restored=restored)
+        return restored
+
     def _fresh_second_factor(self, principal: Principal, now: datetime) -> bool:
         strong = principal.acr in self._settings.strong_acr or not principal.amr.isdisjoint(self._settings.strong_amr)
         at = principal.authenticated_at

@@ -10,7 +10,18 @@ from uuid import UUID
 from services.chassis.clock import Clock
 from services.chassis.principal import Principal, PrincipalKind
 from services.consent.errors import NotThePerson
-from services.consent.notices import Delivery, Notice, NoticeApp, NoticeBacklog, NoticeSettings, NoticeStore, Result
+from services.consent.notices import (
+    APP_UNREACHABLE,
+    RECIPIENT_UNKNOWN,
+    Delivery,
+    Notice,
+    NoticeApp,
+    NoticeBacklog,
+    NoticeSettings,
+    NoticeStore,
+    Result,
+    pause_after,
+)
 
 _LEASE = timedelta(seconds=60)
 _CLAIM = 100
@@ -39,18 +50,24 @@ class NoticeService:
         return await self._store.notices(entries, before, limit)
 
     async def deliver(self) -> int:
-        """Hands over what is due; returns how many were tried. One that is not taken never keeps another back."""
+        """Hands over what is due; returns how many were due. One that is not taken never keeps another back, but when the app does not answer
+        the rest of the round is not tried."""
         due = await self._store.claim_deliveries(self._clock(), self._settings.delay, _LEASE, _CLAIM)
         if not due:
             return 0
         turn = asyncio.Semaphore(_AT_ONCE)
+        unreachable = False
 
         async def hand_over(delivery: Delivery) -> Result:
+            nonlocal unreachable
             async with turn:
-                return Result(delivery, await self._app.tell(delivery))
+                reason = APP_UNREACHABLE if unreachable else await self._app.tell(delivery)
+            unreachable = unreachable or reason == APP_UNREACHABLE
+            longest = self._settings.unknown_pause if reason == RECIPIENT_UNKNOWN else self._settings.longest_pause
+            return Result(delivery, reason, pause_after(delivery.attempts, longest))
 
         results = await asyncio.gather(*(hand_over(delivery) for delivery in due))
-        await self._store.settle_deliveries(results, self._clock(), self._settings.longest_pause)
+        await self._store.settle_deliveries(results, self._clock())
         return len(results)
 
     async def backlog(self) -> NoticeBacklog:

@@ -15,9 +15,12 @@ from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import emergency_access_service_pb2 as messages
 
 from services.chassis.clock import FrozenClock
+from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
+from services.chassis.keyring import FileKeyring
 from services.chassis.principal import PrincipalKind
 from services.consent.emergency_store import MULTI_FACTOR
+from services.consent.postgres import PostgresStore
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, StartRole
 from tests.integration.consent.ward import (
@@ -261,6 +264,18 @@ async def test_a_notice_waits_for_the_app_and_comes_once(ward: Ward) -> None:
     assert shown.HasField("deliver_time")
 
 
+async def test_a_notice_that_was_taken_while_the_role_died_is_not_shown_twice(ward: Ward) -> None:
+    person = ward.app.enrol()
+    name = (await ward.open(person)).emergency_access.name
+    await until(lambda: ward.app.told(person), ["EMERGENCY_ACCESS_OPENED"])
+    settled = "SELECT count(*) FROM notice_delivery WHERE person_id = %s AND delivered_at IS NOT NULL"
+    await until(lambda: ward.rows(settled, id_of(person)), [(1,)])
+    ward.rows("UPDATE notice_delivery SET delivered_at = NULL, due_at = %s", ward.clock())
+    await until(lambda: ward.rows(settled, id_of(person)), [(1,)])
+    assert ward.app.told(person) == ["EMERGENCY_ACCESS_OPENED"]
+    assert (await ward.get(name)).HasField("notify_time")
+
+
 async def test_one_whom_the_app_does_not_know_keeps_nobody_waiting(ward: Ward) -> None:
     stranger, person = f"persons/{uuid7()}", ward.app.enrol()
     await ward.open(stranger)
@@ -320,6 +335,17 @@ async def test_the_queue_holds_every_access_longest_due_first_until_it_is_review
     assert await refused(ward.review(names[0], messages.REVIEW_OUTCOME_JUSTIFIED)) == "REVIEW_CLOSED"
     assert [one.name for one in await ward.queue()] == names[1:]
     assert [one.name for one in await ward.queue(unreviewed=False)] == names
+
+
+async def test_what_was_taken_out_of_the_queue_by_hand_comes_back(ward: Ward) -> None:
+    names = [(await ward.open(ward.app.enrol())).emergency_access.name for _ in range(3)]
+    await ward.review(names[0])
+    ward.rows("DELETE FROM emergency_review_due")
+    assert await ward.queue() == []
+    async with Database(ward.database) as database:
+        store = PostgresStore(database, FileKeyring(ward.keyring), ward.clock)
+        assert [await store.restore_reviews() for _ in range(2)] == [2, 0]
+    assert {one.name for one in await ward.queue()} == set(names[1:])
 
 
 async def test_a_practitioner_who_opens_fifty_is_seen(ward: Ward, capfd: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,7 @@ class Ward:
     clock: FrozenClock
     app: IdAppNotices
     database: DatabaseSettings
+    keyring: Path
 
     @asynccontextmanager
     async def doctor(
@@ -292,7 +293,7 @@ async def opened_ward(
     await app.up()
     try:
         async with start_role("consent", partial(compose, clock=clock), settings) as running:
-            yield Ward(running, clock, app, database)
+            yield Ward(running, clock, app, database, keyring)
     finally:
         await app.down()
         ports.release()
