@@ -20,7 +20,9 @@ from services.chassis.identifiers import uuid7
 from services.chassis.keyring import FileKeyring
 from services.chassis.principal import PrincipalKind
 from services.consent.emergency_store import MULTI_FACTOR
+from services.consent.facts import EmergencyGrant
 from services.consent.postgres import PostgresStore
+from services.consent.postgres.emergency_grants import grants_of
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, StartRole
 from tests.integration.consent.ward import (
@@ -407,3 +409,44 @@ async def test_statistics_tell_practitioners_apart(ward: Ward) -> None:
     ward.clock.advance(timedelta(hours=72))
     assert [one.overdue for one in await ward.statistics(f"organizations/{HOSPITAL}")] == [2, 1, 1]
     assert [one.opened for one in await ward.statistics(days=1)] == []
+
+
+async def test_a_decision_looks_at_the_widest_open_access_of_who_asks(ward: Ward) -> None:
+    person = ward.app.enrol()
+    entry = id_of(person)
+    first = (await ward.open(person)).emergency_access.name
+
+    async def grant(licence: str | None = DOCTOR, organization: str = HOSPITAL) -> EmergencyGrant | None:
+        async with Database(ward.database) as database:
+            found = await database.read(
+                lambda connection: grants_of(connection, {entry: entry}, licence, organization, ward.clock())
+            )
+        return found.get(entry)
+
+    async def rests_on() -> tuple[str, bool, bool, bool]:
+        found = await grant()
+        assert found is not None
+        return (
+            f"emergencyAccesses/{found.id}",
+            found.confirmed_at is not None,
+            found.widened_at is not None,
+            found.life_saving,
+        )
+
+    assert await rests_on() == (first, False, False, False)
+    assert await grant(SECOND) is None
+    assert await grant(DOCTOR, OTHER) is None
+    assert await grant(None) is None
+    await ward.confirm(first)
+    assert await grant(SECOND) is not None
+    await ward.widen(first)
+    second = (await ward.open(person)).emergency_access.name
+    assert await rests_on() == (first, True, True, False)
+    await ward.widen(first, life_saving=True)
+    assert await rests_on() == (first, True, True, True)
+    await ward.end(first)
+    assert await rests_on() == (second, False, False, False)
+    ward.clock.advance(timedelta(hours=23))
+    assert await rests_on() == (second, False, False, False)
+    ward.clock.advance(timedelta(hours=1))
+    assert await grant() is None
