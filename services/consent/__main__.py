@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -38,8 +39,11 @@ from services.consent.ciba import CibaApp
 from services.consent.client_assertion import ClientAssertion
 from services.consent.config import Settings
 from services.consent.notice_app import HttpsNoticeApp
-from services.consent.peers import GrpcPersonFeed
+from services.consent.peers import GrpcPersonFeed, GrpcRegistryFeed
 from services.consent.postgres import PostgresStore
+from services.consent.postgres.registry import apply_registry
+from services.consent.registry import NAME as REGISTRY
+from services.consent.registry import SILENCE
 from services.consent.rpc import consents as consents_rpc
 from services.consent.rpc import decisions as decisions_rpc
 from services.consent.rpc import emergency as emergency_rpc
@@ -100,6 +104,9 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     server.job("collect_answers", partial(jobs.collect_answers, consents))
     feed = GrpcPersonFeed(identity)
     server.job("persons", Follower(database, PERSONS, feed.open, apply_redirects, settings.feed, clock).run)
+    registries = GrpcRegistryFeed(identity)
+    patience = replace(settings.feed, silence_seconds=SILENCE.total_seconds())
+    server.job("registry", Follower(database, REGISTRY, registries.open, apply_registry, patience, clock).run)
     server.health(database.ping)
     return server
 

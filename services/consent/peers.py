@@ -8,10 +8,19 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import grpc
-from lienthong.identity.v1 import person_pb2, person_service_pb2, person_service_pb2_grpc
+from lienthong.identity.v1 import (
+    organization_pb2,
+    person_pb2,
+    person_service_pb2,
+    person_service_pb2_grpc,
+    registry_feed_service_pb2,
+    registry_feed_service_pb2_grpc,
+)
 
 from services.chassis.feed import Batch, Redirect
 from services.chassis.peers import stream_peer
+from services.consent.model import Period
+from services.consent.registry import Registered, RegisteredLicence, RegisteredOrganization
 
 _WATCH_SECONDS = 3600.0
 _FULL_ANSWER = 500
@@ -53,3 +62,51 @@ def _redirect(change: person_service_pb2.PersonChange, at: datetime) -> Redirect
     person, current = (UUID(name.removeprefix("persons/")) for name in (change.person, change.current_person))
     held = change.current_state == person_pb2.PERSON_STATE_PROVISIONAL
     return Redirect(person, current, held, at, kept=person != current or change.kind in _REMEMBERED)
+
+
+class GrpcRegistryFeed:
+    """The feed of the registries."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = registry_feed_service_pb2_grpc.RegistryFeedServiceStub(channel)
+
+    async def open(self, cursor: str) -> AsyncGenerator[Batch[Registered], None]:
+        """Follows after a cursor, for an hour at the most; who wants more asks again."""
+        request = registry_feed_service_pb2.WatchRegistryRequest(cursor=cursor)
+        async with aclosing(
+            stream_peer(self._stub.WatchRegistry, request, timeout=_WATCH_SECONDS, name="identity")
+        ) as answers:
+            async for answer in answers:
+                yield registry_batch(answer)
+
+
+def registry_batch(answer: registry_feed_service_pb2.WatchRegistryResponse) -> Batch[Registered]:
+    """What an answer of the registries' feed says."""
+    at = answer.change_time.ToDatetime(UTC)
+    organizations: list[Registered] = [
+        RegisteredOrganization(
+            _code(one.organization),
+            organization_pb2.OrganizationState.Name(one.state).removeprefix("ORGANIZATION_STATE_"),
+            organization_pb2.CareLevel.Name(one.care_level).removeprefix("CARE_LEVEL_"),
+            at,
+        )
+        for one in answer.organizations
+    ]
+    licences = [
+        RegisteredLicence(one.licence, one.role, one.scope, _period(one), tuple(map(_code, one.organizations)), at)
+        for one in answer.licences
+    ]
+    oldest = at if answer.HasField("change_time") else None
+    return Batch([*organizations, *licences], answer.cursor, complete=not answer.more, oldest=oldest)
+
+
+def _code(organization: str) -> str:
+    return organization.removeprefix("organizations/")
+
+
+def _period(licence: registry_feed_service_pb2.RegisteredLicence) -> Period:
+    period = licence.licence_period
+    return Period(
+        period.start_time.ToDatetime(UTC) if period.HasField("start_time") else None,
+        period.end_time.ToDatetime(UTC) if period.HasField("end_time") else None,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,6 +20,7 @@ class RegisteredOrganization:
     code: str
     state: str
     care_level: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,11 @@ class RegisteredLicence:
     scope: str
     period: Period
     organizations: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RegistryBatch:
-    """What one answer of the feed says; of `at` the newest of it is."""
-
-    organizations: Sequence[RegisteredOrganization]
-    licences: Sequence[RegisteredLicence]
     at: datetime
+
+
+Registered = RegisteredOrganization | RegisteredLicence
+"""What the feed tells of; `at` is when the newest of its answer was changed."""
 
 
 def heard_at(fresh_until: datetime | None) -> datetime | None:

@@ -20,6 +20,8 @@ from lienthong.identity.v1 import (
     population_service_pb2_grpc,
     practitioner_service_pb2,
     practitioner_service_pb2_grpc,
+    registry_feed_service_pb2,
+    registry_feed_service_pb2_grpc,
     source_record_service_pb2,
     source_record_service_pb2_grpc,
 )
@@ -41,7 +43,7 @@ from services.identity.app_assertion import open_assertions
 from services.identity.config import Settings
 from services.identity.jobs import WaitingWatch
 from services.identity.peers import GrpcAccessLedger, GrpcWaitingItems
-from services.identity.postgres import PostgresFeed, PostgresStore
+from services.identity.postgres import PostgresFeed, PostgresRegistryPages, PostgresStore
 from services.identity.propose import propose_command
 from services.identity.reindex import reindex_command
 from services.identity.service import (
@@ -112,6 +114,12 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         timedelta(days=settings.feed.kept_days),
     )
     store.on_told(feed.wake)
+    registries = rpc.RegistryStreams(
+        PostgresRegistryPages(database),
+        server.stopping,
+        settings.feed.heartbeat_seconds,
+        settings.feed.poll_seconds,
+    )
     server.add(
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
         rpc.PersonServicer(persons, provisional, newborns, updates, identification, feed, matching, instruments),
@@ -147,8 +155,14 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         rpc.PopulationServicer(PopulationService(store, system_clock, uuid7)),
         population_service_pb2.DESCRIPTOR.services_by_name["PopulationService"],
     )
+    server.add(
+        registry_feed_service_pb2_grpc.add_RegistryFeedServiceServicer_to_server,
+        rpc.RegistryFeedServicer(registries),
+        registry_feed_service_pb2.DESCRIPTOR.services_by_name["RegistryFeedService"],
+    )
     server.job("waiting", WaitingWatch(store, system_clock, instruments).run)
     server.job("feed", feed.poll)
+    server.job("registry_feed", registries.poll)
     server.job("prune_feed", partial(feed.keep_short, settings.feed.prune_seconds))
     server.health(database.ping)
     return server

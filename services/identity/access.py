@@ -38,6 +38,8 @@ ACCESS: AccessTable = {
     _PERSON + "UpdatePerson": allow(*_FACILITY, _STEWARD),
     _PERSON + "WatchPersons": allow(*_FOLLOWERS),
     _PERSON + "GetPerson": allow(*_FACILITY, _CITIZEN, _STEWARD),
+    # What consent decides by; it is followed in a background job.
+    "lienthong.identity.v1.RegistryFeedService/WatchRegistry": allow((CONSENT, PrincipalKind.WORKLOAD)),
     "lienthong.identity.v1.SourceRecordService/FileSourceRecords": allow(*_RECORDS),
     _LINK + "LinkPersons": allow(_STEWARD),
     _LINK + "UnlinkPersons": allow(_STEWARD),

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
+from services.identity.feeds import Page
 from services.identity.model import FieldEvidence, FilingKey, FilingOutcome
 
 
@@ -278,13 +279,5 @@ class FeedPlace:
     id: UUID = NOBODY
 
 
-@dataclass(frozen=True)
-class FeedPage:
-    """Lines to tell, in order, and the place they lead to. `early` are those, by id with their transaction, that lie after the place because
-    an older transaction still runs: they are told now, and not again by whoever remembers them. `more` when there was no room for all.
-    """
-
-    changes: tuple[PersonChange, ...]
-    place: FeedPlace
-    early: Mapping[UUID, int]
-    more: bool
+FeedPage = Page[PersonChange, FeedPlace, UUID]
+"""A page of this feed; lines are remembered by id."""

@@ -158,3 +158,40 @@ class Practitioner:
     def same_content(self, other: Practitioner) -> bool:
         """True when both describe the practitioner alike."""
         return self.licence == other.licence and self.content() == other.content()
+
+
+class RegistryKind(Enum):
+    """Which registry a line of their feed is of."""
+
+    ORGANIZATION = "ORGANIZATION"
+    LICENCE = "LICENCE"
+
+
+RegistryKey = tuple[RegistryKind, str]
+"""A facility by its code or a licence by its number."""
+
+
+@dataclass(frozen=True)
+class RegistryPlace:
+    """A place in the feed of the registries: told is all of transactions below `xid`, and of that one the facilities, then the licences, up to
+    this one. The empty key comes before all."""
+
+    xid: int = 0
+    kind: RegistryKind = RegistryKind.ORGANIZATION
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class RegistryLine:
+    """A facility or a licence as it stands: `state` and `care_level` are of a facility, all the others of a licence."""
+
+    kind: RegistryKind
+    key: str
+    at: datetime
+    state: OrganizationState = OrganizationState.ACTIVE
+    care_level: CareLevel = CareLevel.BASIC
+    role: str = ""
+    scope: str = ""
+    licence_from: datetime | None = None
+    licence_until: datetime | None = None
+    organizations: tuple[str, ...] = ()

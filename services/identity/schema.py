@@ -35,6 +35,8 @@ from services.chassis.migrations import NAMING
 
 METADATA = MetaData(naming_convention=NAMING)
 TIME = DateTime(timezone=True)
+# By which transaction a row was last written: readers of a feed pass over nothing that commits late.
+XID = text("(pg_current_xact_id()::text)::bigint")
 
 request = request_table(METADATA)
 
@@ -219,7 +221,7 @@ person_change = Table(
     METADATA,
     Column("person_id", UUID, primary_key=True),
     Column("id", UUID, primary_key=True),
-    Column("xid", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")),
+    Column("xid", BigInteger, nullable=False, server_default=XID),
     Column("kind", String(16), nullable=False),
     Column("current_id", UUID, nullable=False),
     Column("provisional", Boolean, nullable=False),
@@ -344,7 +346,10 @@ organization = Table(
     Column("capabilities", ARRAY(String(64)), nullable=False),
     Column("contact", String(255), nullable=False),
     Column("suspension_reason", String(64), nullable=False),
+    Column("xid", BigInteger, nullable=False, server_default=XID, onupdate=XID),
+    Column("changed_at", TIME, nullable=False, server_default=text("now()"), onupdate=text("now()")),
     Index("ix_organization_parent_code", "parent_code"),
+    Index("ix_organization_xid", "xid", "code"),
     Index("ix_organization_capabilities", "capabilities", postgresql_using="gin"),
 )
 
@@ -361,6 +366,9 @@ practitioner = Table(
     Column("licence_until", TIME),
     Column("scope", String(64), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("xid", BigInteger, nullable=False, server_default=XID, onupdate=XID),
+    Column("changed_at", TIME, nullable=False, server_default=text("now()"), onupdate=text("now()")),
+    Index("ix_practitioner_xid", "xid", "licence"),
     Index("ix_practitioner_organizations", "organizations", postgresql_using="gin"),
 )
 

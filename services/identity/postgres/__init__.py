@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.identity.postgres.changes import PostgresFeed
+from services.identity.postgres.registry_pages import PostgresRegistryPages
 from services.identity.postgres.store import PostgresStore
 
-__all__ = ["PostgresFeed", "PostgresStore"]
+__all__ = ["PostgresFeed", "PostgresRegistryPages", "PostgresStore"]

@@ -40,7 +40,7 @@ from services.identity.registers import (
     Practitioner,
     RegistryEvent,
 )
-from services.identity.schema import organization, practitioner, registry_event
+from services.identity.schema import XID, organization, practitioner, registry_event
 
 _HIERARCHY = text("SELECT pg_advisory_xact_lock(hashtext('lienthong.identity.organization'))")
 _BETWEEN = ";"
@@ -146,7 +146,9 @@ class RegisterTables:
         values: dict[str, ColumnElement[Any]] = {name: given[name] for name in rows[0]}
         values["capabilities"] = func.string_to_array(given.capabilities, _BETWEEN)
         made = upsert(organization).from_select(list(values), select(*values.values()))
-        kept = {name: made.excluded[name] for name in values if name not in {"code", "created_at"}}
+        kept: dict[str, Any] = {name: made.excluded[name] for name in values if name not in {"code", "created_at"}}
+        # An upsert does not know what a table does on update.
+        kept |= {"xid": XID, "changed_at": func.now()}
         await self._connection.execute(made.on_conflict_do_update(index_elements=["code"], set_=kept))
 
     async def practitioner(self, id: UUID) -> Practitioner | None:

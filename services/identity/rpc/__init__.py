@@ -5,6 +5,7 @@ from services.identity.rpc.organizations import OrganizationServicer
 from services.identity.rpc.persons import PersonServicer
 from services.identity.rpc.population import PopulationServicer
 from services.identity.rpc.practitioners import PractitionerServicer
+from services.identity.rpc.registry_feed import RegistryFeedServicer, RegistryStreams
 from services.identity.rpc.reviews import PersonLinkServicer
 from services.identity.rpc.source_records import SourceRecordServicer
 
@@ -15,5 +16,7 @@ __all__ = [
     "PersonServicer",
     "PopulationServicer",
     "PractitionerServicer",
+    "RegistryFeedServicer",
+    "RegistryStreams",
     "SourceRecordServicer",
 ]

@@ -11,7 +11,7 @@ from services.chassis.server import RpcContext
 from services.identity.convert import feed
 from services.identity.service import FeedService
 
-_ENDS_BEFORE = 1.0
+ENDS_BEFORE = 1.0
 """Seconds before the caller's deadline at which a stream ends in order, so that the caller opens the next one."""
 
 
@@ -24,7 +24,7 @@ class FeedMethods(person_service_pb2_grpc.PersonServiceServicer):
         self, request: person_service_pb2.WatchPersonsRequest, context: RpcContext
     ) -> AsyncIterator[person_service_pb2.WatchPersonsResponse]:
         """Tells what happens, until the deadline."""
-        async for changes, place in self._feed.watch(feed.place_in(request.cursor)):
+        async for changes, place, _ in self._feed.watch(feed.place_in(request.cursor)):
             yield feed.page_message(changes, place)
-            if remaining().total_seconds() < _ENDS_BEFORE:
+            if remaining().total_seconds() < ENDS_BEFORE:
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.identity.service.candidates import MatchingService
 from services.identity.service.check_in import CheckInService, WaitingItem, WaitingItems
-from services.identity.service.feed import FeedService
+from services.identity.service.feed import FeedService, Streams
 from services.identity.service.filing import FilingService
 from services.identity.service.histories import AccessLedger, HistoryService, Reading
 from services.identity.service.identification import Identification, IdentificationService, Identified
@@ -50,6 +50,7 @@ __all__ = [
     "Reading",
     "ReviewService",
     "Sides",
+    "Streams",
     "Update",
     "UpdateService",
     "Verdict",

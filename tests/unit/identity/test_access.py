@@ -12,6 +12,7 @@ from lienthong.identity.v1 import (
     person_service_pb2,
     population_service_pb2,
     practitioner_service_pb2,
+    registry_feed_service_pb2,
     source_record_service_pb2,
 )
 
@@ -35,6 +36,7 @@ EXPECTED = {
     "PersonService/RecordAuthorityNotice": {"G": "fp"},
     "PersonService/UpdatePerson": {"G": "fps"},
     "PersonService/WatchPersons": {"R": "w", "C": "w", "F": "w"},
+    "RegistryFeedService/WatchRegistry": {"C": "w"},
     "PersonService/GetPerson": {"G": "fpcs"},
     "SourceRecordService/FileSourceRecords": {"R": "wfp"},
     "PersonLinkService/LinkPersons": {"G": "s"},
@@ -78,6 +80,7 @@ def test_the_table_covers_every_method() -> None:
         person_service_pb2,
         population_service_pb2,
         practitioner_service_pb2,
+        registry_feed_service_pb2,
         source_record_service_pb2,
     )
     methods = {
