@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import TextClause, delete, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -69,19 +69,21 @@ _OF_FACILITY = text(
 )
 # A review is due so long after the opening: the oldest is the longest due.
 _FILTERS = (
-    " WHERE (CAST(:organization AS text) IS NULL OR a.organization = :organization)"
-    " AND (CAST(:but AS text) IS NULL OR a.organization <> :but)"
+    " WHERE (CAST(:organization AS text) IS NULL OR organization = :organization)"
+    " AND (CAST(:but AS text) IS NULL OR organization <> :but)"
+    " AND (CAST(:at AS timestamptz) IS NULL OR (opened_at, {id}) > (CAST(:at AS timestamptz), CAST(:id AS uuid)))"
+    " ORDER BY opened_at, {id} LIMIT :limit"
 )
-_ALL = text(
-    f"{_SELECT}{_FILTERS}"
-    " AND (CAST(:at AS timestamptz) IS NULL OR (a.opened_at, a.id) > (CAST(:at AS timestamptz), CAST(:id AS uuid)))"
-    " ORDER BY a.opened_at, a.id LIMIT :limit"
-)
-_QUEUE = text(
-    f"{_SELECT} JOIN emergency_review_due AS q ON q.person_id = a.person_id AND q.access_id = a.id{_FILTERS}"
-    " AND (CAST(:at AS timestamptz) IS NULL OR (q.opened_at, q.access_id) > (CAST(:at AS timestamptz), CAST(:id AS uuid)))"
-    " ORDER BY q.opened_at, q.access_id LIMIT :limit"
-)
+
+
+def _queue(table: str, id: str) -> TextClause:
+    """A page of a table first, and then what became of its few."""
+    page = f"SELECT person_id, {id} AS id FROM {table}{_FILTERS.format(id=id)}"  # noqa: S608 - names of ours
+    return text(f"{_SELECT} JOIN ({page}) AS q ON q.person_id = a.person_id AND q.id = a.id ORDER BY a.opened_at, a.id")
+
+
+_ALL = _queue("emergency_access", "id")
+_QUEUE = _queue("emergency_review_due", "access_id")
 _COUNT = text("""
     SELECT count(*) FILTER (WHERE licence = :licence) AS by_practitioner, count(*) AS by_facility FROM emergency_access
     WHERE organization = :organization AND opened_at > CAST(:since AS timestamptz) AND opened_at <= CAST(:at AS timestamptz)
