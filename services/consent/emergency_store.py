@@ -33,11 +33,13 @@ class EmergencySettings:
 
 @dataclass(frozen=True)
 class Opened:
-    """An access as it was opened, and how many its practitioner and its facility had opened in the window that ended then, this one too."""
+    """An access as it was opened, and how many its practitioner and its facility had opened in the window that ended then, this one too. `first`
+    when it was opened now, and not by an earlier call of the same request."""
 
     access: EmergencyAccess
     by_practitioner: int
     by_facility: int
+    first: bool
 
 
 @dataclass(frozen=True)

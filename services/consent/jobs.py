@@ -40,15 +40,21 @@ async def deliver_notices(service: NoticeService) -> None:
 async def watch_emergencies(
     emergencies: EmergencyService, notices: NoticeService, instruments: EmergencyInstruments
 ) -> None:
-    """Says once a minute how many accesses wait for their review and how many notices for the app; reviews that are overdue raise an alarm. Once
-    an hour it makes sure that every access is in the queue of reviews."""
+    """Says once a minute what waits, for ever, and makes sure once an hour that every access is in the queue of reviews."""
     for minute in itertools.count():
         if minute % _RESTORE_EVERY == 0:
             await emergencies.restore_reviews()
-        reviews = await emergencies.backlog()
-        told = await notices.backlog()
-        instruments.unreviewed(reviews.waiting, reviews.overdue)
-        instruments.notices(told.waiting, told.oldest.total_seconds())
-        if reviews.overdue:
-            log.event("emergency_reviews_overdue", level="warning", overdue=reviews.overdue, waiting=reviews.waiting)
+        await say_what_waits(emergencies, notices, instruments)
         await asyncio.sleep(_WATCH)
+
+
+async def say_what_waits(
+    emergencies: EmergencyService, notices: NoticeService, instruments: EmergencyInstruments
+) -> None:
+    """Says how many accesses wait for their review and how many notices for the app; reviews that are overdue raise an alarm."""
+    reviews = await emergencies.backlog()
+    told = await notices.backlog()
+    instruments.unreviewed(reviews.waiting, reviews.overdue)
+    instruments.notices(told.waiting, told.oldest.total_seconds())
+    if reviews.overdue:
+        log.event("emergency_reviews_overdue", level="warning", overdue=reviews.overdue, waiting=reviews.waiting)

@@ -102,6 +102,7 @@ class EmergencyTables(NoticeTables):
             await connection.execute(_ALONE, {"id": str(access.id)})
             entries = (await entries_of(connection, [access.person]))[access.person]
             known = await self._emergency(connection, access.id)
+            first = known is None
             if known is None:
                 key = (await self._keys.find_or_make(connection, [entries.current]))[entries.current]
                 await connection.execute(
@@ -143,7 +144,7 @@ class EmergencyTables(NoticeTables):
                     },
                 )
             ).one()
-            return Opened(known, int(counted.by_practitioner), int(counted.by_facility))
+            return Opened(known, int(counted.by_practitioner), int(counted.by_facility), first)
 
         return await self._database.write(work)
 

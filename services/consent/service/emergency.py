@@ -54,6 +54,8 @@ class EmergencyService:
             )
             if count > limit
         ]
+        if not opened.first:
+            return access, bool(over)
         self._instruments.opened(organization)
         for scope, count, limit in over:
             self._instruments.unusual(organization, scope)

@@ -13,16 +13,23 @@ import grpc
 import pytest
 from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import emergency_access_service_pb2 as messages
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from services.chassis.clock import FrozenClock
 from services.chassis.database import Database
 from services.chassis.identifiers import uuid7
 from services.chassis.keyring import FileKeyring
 from services.chassis.principal import PrincipalKind
-from services.consent.emergency_store import MULTI_FACTOR
+from services.consent import jobs
+from services.consent.emergency_store import MULTI_FACTOR, EmergencySettings
 from services.consent.facts import EmergencyGrant
+from services.consent.notices import APP_UNREACHABLE, Delivery, NoticeSettings
 from services.consent.postgres import PostgresStore
 from services.consent.postgres.emergency_grants import grants_of
+from services.consent.service.emergency import EmergencyService
+from services.consent.service.notices import NoticeService
+from services.consent.telemetry import ATTRIBUTE_BUCKET, METRIC_UNREVIEWED, EmergencyInstruments
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, StartRole
 from tests.integration.consent.ward import (
@@ -56,6 +63,13 @@ async def ward(
     database = database_for("consent")
     async with opened_ward(start_role, identities, database, keyring_file, tmp_path, frozen_clock) as ward:
         yield ward
+
+
+class _NoApp:
+    """Nothing is delivered here."""
+
+    async def tell(self, delivery: Delivery) -> str:
+        return APP_UNREACHABLE
 
 
 async def refused(call: Awaitable[object]) -> str:
@@ -339,6 +353,38 @@ async def test_the_queue_holds_every_access_longest_due_first_until_it_is_review
     assert [one.name for one in await ward.queue(unreviewed=False)] == names
 
 
+async def test_reviews_that_are_overdue_raise_an_alarm(ward: Ward, capfd: pytest.CaptureFixture[str]) -> None:
+    names = []
+    for _ in range(3):
+        names.append((await ward.open(ward.app.enrol())).emergency_access.name)
+        ward.clock.advance(timedelta(hours=1))
+    reader = InMemoryMetricReader()
+    instruments = EmergencyInstruments(MeterProvider([reader]).get_meter("test"))
+
+    async def watched() -> tuple[list[dict[str, object]], dict[object, float]]:
+        capfd.readouterr()
+        async with Database(ward.database) as database:
+            store = PostgresStore(database, FileKeyring(ward.keyring), ward.clock)
+            emergencies = EmergencyService(store, EmergencySettings(), instruments, ward.clock)
+            notices = NoticeService(store, _NoApp(), NoticeSettings(), ward.clock)
+            await jobs.say_what_waits(emergencies, notices, instruments)
+        lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "reviews_overdue" in line]
+        shown = json.loads(reader.get_metrics_data().to_json())  # type: ignore[union-attr] # there are some
+        (scope,) = shown["resource_metrics"][0]["scope_metrics"]
+        (metric,) = [one for one in scope["metrics"] if one["name"] == METRIC_UNREVIEWED]
+        return lines, {one["attributes"][ATTRIBUTE_BUCKET]: one["value"] for one in metric["data"]["data_points"]}
+
+    # The first is due 72 hours after it was opened, not a moment before.
+    ward.clock.advance(timedelta(hours=69) - timedelta(microseconds=1))
+    assert await watched() == ([], {"WAITING": 3, "OVERDUE": 0})
+    ward.clock.advance(timedelta(microseconds=1))
+    ((alarm,), gauges) = await watched()
+    assert (alarm["overdue"], alarm["waiting"], gauges) == (1, 2, {"WAITING": 2, "OVERDUE": 1})
+    assert [one.name for one in await ward.queue()] == names
+    await ward.review(names[0])
+    assert await watched() == ([], {"WAITING": 2, "OVERDUE": 0})
+
+
 async def test_what_was_taken_out_of_the_queue_by_hand_comes_back(ward: Ward) -> None:
     names = [(await ward.open(ward.app.enrol())).emergency_access.name for _ in range(3)]
     await ward.review(names[0])
@@ -352,7 +398,10 @@ async def test_what_was_taken_out_of_the_queue_by_hand_comes_back(ward: Ward) ->
 
 async def test_a_practitioner_who_opens_fifty_is_seen(ward: Ward, capfd: pytest.CaptureFixture[str]) -> None:
     people = [ward.app.enrol() for _ in range(50)]
-    answers = [await ward.open(person) for person in people]
+    answers = [await ward.open(person) for person in people[:49]]
+    request_id = str(uuid4())
+    # The same request again is the same alarm.
+    answers += [await ward.open(people[49], request_id=request_id) for _ in range(2)][:1]
     # Care is never blocked; from the sixth of the day on it is unusual.
     assert [one.unusual for one in answers] == [False] * 5 + [True] * 45
     for number in range(2):
