@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,26 +11,9 @@ import pytest
 from click.testing import CliRunner
 from lienthong.agent.cli import main
 
-from services.chassis.clock import FrozenClock
-from tests.fixtures.database import DatabaseFor
-from tests.fixtures.identities import Identities, StartRole
-from tests.integration.consent.ward import DOCTOR, HOSPITAL, OTHER, SECOND, WHY, Ward, opened_ward
+from tests.integration.consent.ward import DOCTOR, HOSPITAL, OTHER, SECOND, WHY, Ward
 
 Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-async def ward(
-    start_role: StartRole,
-    identities: Identities,
-    database_for: DatabaseFor,
-    keyring_file: Path,
-    tmp_path: Path,
-    frozen_clock: FrozenClock,
-) -> AsyncIterator[Ward]:
-    database = database_for("consent")
-    async with opened_ward(start_role, identities, database, keyring_file, tmp_path, frozen_clock) as ward:
-        yield ward
 
 
 @pytest.fixture

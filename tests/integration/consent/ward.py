@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,9 +13,12 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import grpc
 import psycopg
+import pytest
 from aiohttp import web
 from joserfc.jwk import ECKey
+from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import emergency_access_service_pb2 as messages
 from lienthong.consent.v1 import emergency_access_service_pb2_grpc, notice_service_pb2, notice_service_pb2_grpc
 
@@ -253,6 +257,20 @@ class Ward:
             id_of(guardian),
             self.clock(),
         )
+
+
+async def refused(call: Awaitable[object]) -> str:
+    """The reason why a call is refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value).reason
+
+
+async def until(look: Callable[[], object], wanted: object) -> None:
+    """Waits until a look shows what is wanted."""
+    async with asyncio.timeout(20):
+        while look() != wanted:
+            await asyncio.sleep(0.02)
 
 
 def id_of(name: str) -> UUID:
