@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 from lienthong.consent.v1 import emergency_access_service_pb2 as messages
 
+from services.chassis.clock import FrozenClock
 from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
+from tests.fixtures.database import DatabaseFor
+from tests.fixtures.identities import Identities, StartRole
+from tests.fixtures.person_index import PersonIndex
 from tests.integration.consent.ward import (
     HOSPITAL,
     Ward,
     id_of,
+    opened_ward,
     refused,
     until,
 )
@@ -120,3 +126,53 @@ async def test_notices_come_in_pages(ward: Ward) -> None:
         names.append((await ward.open(person)).emergency_access.name)
         ward.clock.advance(timedelta(seconds=1))
     assert [one.resource for one in await ward.notices(person, page_size=2)] == names[::-1]
+
+
+async def test_somebody_unknown_is_told_when_it_turns_out_who_they_are(
+    start_role: StartRole,
+    identities: Identities,
+    database_for: DatabaseFor,
+    keyring_file: Path,
+    tmp_path: Path,
+    frozen_clock: FrozenClock,
+    person_index: PersonIndex,
+) -> None:
+    database = database_for("consent")
+    async with opened_ward(
+        start_role, identities, database, keyring_file, tmp_path, frozen_clock, identity=person_index.running.address
+    ) as ward:
+        known, unknown = await person_index.person("001185000001"), await person_index.somebody()
+        ward.app.accounts.pins[known] = "123456"
+        name = (await ward.open(unknown)).emergency_access.name
+        reason = "SELECT last_reason FROM notice_delivery WHERE person_id = %s"
+        await until(lambda: ward.rows(reason, id_of(unknown)), [("RECIPIENT_UNKNOWN",)])
+        await person_index.link(unknown, known)
+        current = "SELECT current_id FROM person_redirect WHERE person_id = %s"
+        await until(lambda: ward.rows(current, id_of(unknown)), [(id_of(known),)])
+        ward.clock.advance(timedelta(hours=1))
+        await until(lambda: ward.app.told(known), ["EMERGENCY_ACCESS_OPENED"])
+        assert [one.resource for one in await ward.notices(known)] == [name]
+        async with ward.other(PrincipalKind.CITIZEN, person=known) as stub:
+            listed = await stub.ListEmergencyAccesses(messages.ListEmergencyAccessesRequest(), timeout=5)
+        assert [(one.name, one.person) for one in listed.emergency_accesses] == [(name, unknown)]
+
+
+async def test_a_notice_may_be_made_to_wait(
+    start_role: StartRole,
+    identities: Identities,
+    database_for: DatabaseFor,
+    keyring_file: Path,
+    tmp_path: Path,
+    frozen_clock: FrozenClock,
+) -> None:
+    database = database_for("consent")
+    async with opened_ward(
+        start_role, identities, database, keyring_file, tmp_path, frozen_clock, delay=timedelta(minutes=10)
+    ) as ward:
+        early, late = ward.app.enrol(), ward.app.enrol()
+        await ward.open(early)
+        ward.clock.advance(timedelta(minutes=5))
+        await ward.open(late)
+        ward.clock.advance(timedelta(minutes=5))
+        await until(lambda: ward.app.told(early), ["EMERGENCY_ACCESS_OPENED"])
+        assert ward.app.told(late) == []

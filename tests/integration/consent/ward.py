@@ -26,6 +26,7 @@ from deploy.local.idapp import Accounts, AppClient
 from deploy.local.notices import Notices
 from deploy.local.ports import Ports
 from services.chassis.clock import FrozenClock
+from services.chassis.feed import FollowSettings
 from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
 from services.chassis.settings import DatabaseSettings, TelemetrySettings
@@ -289,6 +290,7 @@ async def opened_ward(
     *,
     limits: tuple[int, int] = (5, 40),
     delay: timedelta = timedelta(0),
+    identity: str = "127.0.0.1:1",
 ) -> AsyncIterator[Ward]:
     """Starts the role and the app."""
     client = ECKey.generate_key("P-256")
@@ -304,7 +306,8 @@ async def opened_ward(
         telemetry=TelemetrySettings(),
         ciba=CibaSettings(f"https://{app.address}/citizen", jwks, identities.pki.authority, CLIENT, key),
         keyring=keyring,
-        identity_address="127.0.0.1:1",
+        identity_address=identity,
+        feed=FollowSettings(silence_seconds=30.0),
         notices=NoticeSettings(delay=delay),
         emergency=EmergencySettings(practitioner_limit=limits[0], facility_limit=limits[1]),
     )
