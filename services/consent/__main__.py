@@ -18,6 +18,8 @@ from lienthong.consent.v1 import (
     emergency_access_service_pb2_grpc,
     notice_service_pb2,
     notice_service_pb2_grpc,
+    treatment_relation_service_pb2,
+    treatment_relation_service_pb2_grpc,
 )
 from opentelemetry import metrics
 
@@ -49,6 +51,7 @@ from services.consent.rpc import decisions as decisions_rpc
 from services.consent.rpc import emergency as emergency_rpc
 from services.consent.rpc import ledger as ledger_rpc
 from services.consent.rpc import notices as notices_rpc
+from services.consent.rpc import relations as relations_rpc
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
 from services.consent.service.emergency import EmergencyService
@@ -98,6 +101,11 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
         notice_service_pb2_grpc.add_NoticeServiceServicer_to_server,
         notices_rpc.NoticeServicer(notices),
         notice_service_pb2.DESCRIPTOR.services_by_name["NoticeService"],
+    )
+    server.add(
+        treatment_relation_service_pb2_grpc.add_TreatmentRelationServiceServicer_to_server,
+        relations_rpc.TreatmentRelationServicer(store),
+        treatment_relation_service_pb2.DESCRIPTOR.services_by_name["TreatmentRelationService"],
     )
     server.job("deliver_notices", partial(jobs.deliver_notices, notices))
     server.job("watch_emergencies", partial(jobs.watch_emergencies, emergencies, notices, instruments))

@@ -20,7 +20,11 @@ _ASKING = tuple(
     for kind in (PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER, PrincipalKind.CITIZEN)
 )
 
+# Background work of the roles that know who treats whom; a check-in is told by the identity role itself too, not by the facility.
+_TELLING = tuple((role, PrincipalKind.WORKLOAD) for role in (IDENTITY, REFERRALS))
+
 ACCESS: AccessTable = {
+    "lienthong.consent.v1.TreatmentRelationService/RecordTreatmentRelations": allow(*_TELLING),
     _CONSENT + "RequestConsent": allow(*_FACILITY),
     _CONSENT + "GetConsentRequest": allow(*_FACILITY, _CITIZEN),
     # At a kiosk the identity role asks for the facility, which sees its own.

@@ -23,6 +23,7 @@ from services.chassis.keyring import open_keyring
 from services.chassis.keyring.rotation import rotation_command
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
+from services.chassis.outbox import Relay
 from services.chassis.peers import PeerSettings, channel
 from services.chassis.server import Server
 from services.chassis.telemetry import Telemetry
@@ -30,8 +31,10 @@ from services.referrals import rpc
 from services.referrals.access import ACCESS
 from services.referrals.config import Settings
 from services.referrals.holidays import load_holidays
-from services.referrals.peers import GrpcConsents, GrpcPersonFeed
+from services.referrals.jobs import RelationRelay
+from services.referrals.peers import GrpcConsents, GrpcDecisionPoint, GrpcPersonFeed
 from services.referrals.postgres import PostgresStore
+from services.referrals.relations import TOPIC
 from services.referrals.service import ReferralService
 
 
@@ -61,6 +64,10 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     )
     feed = GrpcPersonFeed(identity)
     server.job("persons", Follower(database, PERSONS, feed.open, apply_redirects, settings.feed, system_clock).run)
+    relations = RelationRelay(store, GrpcDecisionPoint(consent), telemetry)
+    relay = Relay(database, TOPIC, relations.deliver)
+    store.on_told(relay.wake)
+    server.job("relay_treatment_relations", relay.run)
     server.health(database.ping)
     return server
 

@@ -59,12 +59,13 @@ def _date_out(day: date) -> date_pb2.Date:
     return date_pb2.Date(year=day.year, month=day.month, day=day.day)
 
 
-def _stamp(at: datetime | None) -> Timestamp | None:
+def stamp(at: datetime | None) -> Timestamp | None:
+    """A proto time; None stays None."""
     if at is None:
         return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp
+    message = Timestamp()
+    message.FromDatetime(at)
+    return message
 
 
 def referral_message(referral: model.Referral, today: date) -> referral_pb2.Referral:
@@ -81,9 +82,9 @@ def referral_message(referral: model.Referral, today: date) -> referral_pb2.Refe
         sign_date=_date_out(referral.signed_on),
         valid_through=_date_out(referral.valid_through),
         document=f"documents/{referral.document}",
-        accept_time=_stamp(referral.accepted_at),
-        arrive_time=_stamp(referral.arrived_at),
-        create_time=_stamp(referral.created_at),
+        accept_time=stamp(referral.accepted_at),
+        arrive_time=stamp(referral.arrived_at),
+        create_time=stamp(referral.created_at),
         etag=referral.etag,
     )
 
@@ -103,7 +104,7 @@ def appointment_message(appointment: model.Appointment) -> appointment_pb2.Appoi
         appointment_date=_date_out(appointment.day),
         state=_APPOINTMENT[appointment.state],
         document=f"documents/{appointment.document}",
-        create_time=_stamp(appointment.created_at),
+        create_time=stamp(appointment.created_at),
         etag=appointment.etag,
     )
 

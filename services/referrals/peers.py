@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from uuid import UUID
 
 import grpc
-from lienthong.consent.v1 import decision_pb2, decision_service_pb2, decision_service_pb2_grpc
+from lienthong.consent.v1 import (
+    decision_pb2,
+    decision_service_pb2,
+    decision_service_pb2_grpc,
+    treatment_relation_service_pb2,
+    treatment_relation_service_pb2_grpc,
+)
 from lienthong.identity.v1 import person_pb2, person_service_pb2, person_service_pb2_grpc
-from lienthong.type.v1 import access_context_pb2, document_kind_pb2
+from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2
 
 from services.chassis.call import Call
 from services.chassis.feed import Batch, Redirect
 from services.chassis.peers import call_peer, stream_peer
+from services.referrals.convert import stamp
 from services.referrals.model import Referral
 from services.referrals.ports import AccessContext, Ruling
+from services.referrals.relations import Relation
 
 _METHOD = "lienthong.referrals.v1.ReferralService/GetReferral"
 _TIMEOUT = 5.0
@@ -65,6 +73,30 @@ class GrpcConsents:
             permitted=decision.effect == decision_pb2.EFFECT_PERMIT,
             would_change=tuple(change.code for change in decision.would_change),
         )
+
+
+class GrpcDecisionPoint:
+    """`DecisionPoint` over gRPC, in background work: this role tells for itself."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = treatment_relation_service_pb2_grpc.TreatmentRelationServiceStub(channel)
+
+    async def record(self, relations: Sequence[Relation]) -> None:
+        """One call, at most 200 relations."""
+        request = treatment_relation_service_pb2.RecordTreatmentRelationsRequest(
+            relations=[
+                treatment_relation_service_pb2.TreatmentRelation(
+                    type=one.type,
+                    resource=one.resource,
+                    person=f"persons/{one.person}",
+                    organization=f"organizations/{one.organization}",
+                    period=period_pb2.Period(start_time=stamp(one.starts), end_time=stamp(one.ends)),
+                    record_time=stamp(one.recorded),
+                )
+                for one in relations
+            ]
+        )
+        await call_peer(self._stub.RecordTreatmentRelations, request, timeout=_TIMEOUT, name="consent", forward=False)
 
 
 class GrpcPersonFeed:

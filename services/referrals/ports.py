@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
@@ -11,6 +11,7 @@ from uuid import UUID
 from services.chassis.call import Call
 from services.chassis.feed import Entries
 from services.referrals.model import Appointment, Referral, ReferralState, Slip
+from services.referrals.relations import Relation
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,20 @@ class Store(Protocol):
         limit: int,
     ) -> Sequence[Appointment]:
         """Appointments of a facility, or of a person's entries, by day and id."""
+
+
+class Relations(Protocol):
+    """What shows treatment, as it stands."""
+
+    async def relations(self, resources: Sequence[str]) -> Mapping[str, Relation]:
+        """By resource name; one that is not there is left out."""
+
+
+class DecisionPoint(Protocol):
+    """The role that keeps what shows treatment. Raises PeerUnavailable and PeerRefused."""
+
+    async def record(self, relations: Sequence[Relation]) -> None:
+        """Keeps them; the same again changes nothing."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.feed import Entries, entries_of
+from services.chassis.identifiers import uuid7
 from services.chassis.keyring import Keyring, PersonKeys, Wrapping, open_sealed, seal, sealed_from_bytes
+from services.chassis.outbox import Message, enqueue
 from services.referrals.model import Appointment, AppointmentState, Content, Referral, ReferralState, Slip
 from services.referrals.ports import Worklist
+from services.referrals.relations import TOPIC, Relation, of_appointment, of_referral
 from services.referrals.schema import appointment, imported_event, referral
 
 _NO_CONTENT = Content()
@@ -31,6 +34,12 @@ class PostgresStore:
     def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
         self._keys = PersonKeys(keyring, "referrals", clock)
+        self._clock = clock
+        self._told: Callable[[], None] = lambda: None
+
+    def on_told(self, wake: Callable[[], None]) -> None:
+        """Calls this after every commit that put something into the outbox."""
+        self._told = wake
 
     async def import_slips(self, slips: Sequence[Slip]) -> int:
         """Keeps the papers of events that are new: four statements for the whole batch."""
@@ -58,9 +67,17 @@ class PostgresStore:
                 await connection.execute(insert(referral), referrals)
             if appointments:
                 await connection.execute(insert(appointment), appointments)
+            shown = [
+                of_referral(paper) if isinstance(paper, Referral) else of_appointment(paper)
+                for paper in papers.values()
+            ]
+            # What came when it was over shows no treatment.
+            await _tell(connection, [one for one in shown if one.ends > self._clock()])
             return len(papers)
 
-        return await self._database.write(work)
+        imported = await self._database.write(work)
+        self._told()
+        return imported
 
     async def entries(self, person: UUID) -> Entries:
         """The entries that stand for a person."""
@@ -117,7 +134,8 @@ class PostgresStore:
             row = locked.mappings().one_or_none()
             if row is None:
                 return None
-            changed = change(_referral_in(row))
+            before = _referral_in(row)
+            changed = change(before)
             await connection.execute(
                 update(referral)
                 .where(referral.c.person_id == changed.person, referral.c.id == id)
@@ -128,9 +146,30 @@ class PostgresStore:
                     arrive_request=changed.arrive_request,
                 )
             )
+            if of_referral(changed).ends != of_referral(before).ends:
+                await _tell(connection, [of_referral(changed)])
             return changed
 
-        return await self._database.write(work)
+        changed = await self._database.write(work)
+        self._told()
+        return changed
+
+    async def relations(self, resources: Sequence[str]) -> Mapping[str, Relation]:
+        """The treatment that these referrals and appointments show as they stand, by resource name."""
+        referrals, appointments = (
+            [UUID(one.removeprefix(prefix)) for one in resources if one.startswith(prefix)]
+            for prefix in ("referrals/", "appointments/")
+        )
+
+        async def work(connection: AsyncConnection) -> list[Relation]:
+            sent = await connection.execute(select(*_WITHOUT_CONTENT).where(referral.c.id.in_(referrals)))
+            slips = await connection.execute(select(appointment).where(appointment.c.id.in_(appointments)))
+            return [
+                *(of_referral(_referral_in(row)) for row in sent.mappings()),
+                *(of_appointment(_appointment_in(row)) for row in slips.mappings()),
+            ]
+
+        return {one.resource: one for one in await self._database.read(work)}
 
     async def appointment(self, id: UUID) -> Appointment | None:
         """An appointment by id."""
@@ -169,6 +208,11 @@ class PostgresStore:
             return [_appointment_in(row) for row in found.mappings()]
 
         return await self._database.read(work)
+
+
+async def _tell(connection: AsyncConnection, relations: Sequence[Relation]) -> None:
+    """Names what shows treatment in the outbox; whom, and where, is looked up when it is delivered."""
+    await enqueue(connection, [Message(uuid7(), TOPIC, one.resource, b"") for one in relations])
 
 
 def _referral_out(paper: Referral, key: Wrapping) -> dict[str, Any]:

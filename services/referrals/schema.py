@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from services.chassis.feed import feed_tables
 from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
+from services.chassis.outbox import outbox_table
 
 METADATA = MetaData(naming_convention=NAMING)
 TIME = DateTime(timezone=True)
@@ -64,3 +65,4 @@ appointment = Table(
 
 person_key = person_key_table(METADATA)
 feed_tables(METADATA)
+outbox_table(METADATA)

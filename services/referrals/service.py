@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta, timezone
+from datetime import date
 from uuid import UUID
 
 from services.chassis.call import Call
@@ -13,9 +13,8 @@ from services.chassis.principal import Principal
 from services.referrals.errors import AppointmentNotFound, ReadNotPermitted, ReferralNotFound
 from services.referrals.model import Appointment, Referral, ReferralState, Slip, Step
 from services.referrals.ports import AccessContext, Consents, Store, Worklist
+from services.referrals.relations import VIETNAM
 
-VIETNAM = timezone(timedelta(hours=7))
-"""Indochina Time; Viet Nam keeps no summer time. Days of papers are days there."""
 _BATCH = 200
 
 

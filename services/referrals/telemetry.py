@@ -3,3 +3,4 @@
 from __future__ import annotations
 
 METRIC_IMPORTED = "lienthong.referrals.imported"
+SPAN_RELATIONS = "relay treatment_relations"

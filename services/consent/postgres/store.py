@@ -6,7 +6,8 @@ from services.consent.postgres.decisions import DecisionTables
 from services.consent.postgres.emergency import EmergencyTables
 from services.consent.postgres.emergency_counts import EmergencyCounts
 from services.consent.postgres.ledger import LedgerTables
+from services.consent.postgres.relations import RelationTables
 
 
-class PostgresStore(DecisionTables, LedgerTables, EmergencyTables, EmergencyCounts):
+class PostgresStore(DecisionTables, LedgerTables, EmergencyTables, EmergencyCounts, RelationTables):
     """Consents, requests, decisions, the ledger, emergency accesses and notices."""
