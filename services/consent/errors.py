@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.chassis.errors import DomainError, Kind
 
 
@@ -94,3 +96,13 @@ class ReviewClosed(DomainError):
 
     kind = Kind.PRECONDITION
     reason = "REVIEW_CLOSED"
+
+
+class DecisionsOverloaded(DomainError):
+    """Too many decisions wait; try again."""
+
+    kind = Kind.EXHAUSTED
+    reason = "DECISIONS_OVERLOADED"
+
+    def __init__(self) -> None:
+        super().__init__("too many decisions wait", retry_after=timedelta(seconds=1))

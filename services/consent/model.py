@@ -377,24 +377,6 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """A ruling as it was given out, with the ledger line it made."""
-
-    id: UUID
-    query: Query
-    requester: Requester
-    ruling: Ruling
-    access: UUID
-    decided_at: datetime
-    emergency: UUID | None = None
-
-    @property
-    def expires_at(self) -> datetime:
-        """When it can no longer be used."""
-        return self.decided_at + DECISION_LIFE
-
-
-@dataclass(frozen=True)
 class Access:
     """One line of a person's ledger. The hash covers every field and the hash before, so a missing or altered line shows."""
 

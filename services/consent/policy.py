@@ -7,37 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+from services.consent.facts import Facts
 from services.consent.model import (
     ALWAYS,
     SENSITIVE,
     Basis,
     Change,
-    Consent,
     ConsentState,
     Effect,
     Kind,
     Permission,
     Purpose,
-    Query,
-    Requester,
     RuleResult,
     Ruling,
 )
 
 POLICY_VERSION = "2026-11-1"
 """Raised with every change of a rule; stands in every decision."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that the rules may look at. `consents` are the person's consents, whatever their state."""
-
-    query: Query
-    requester: Requester
-    consents: Sequence[Consent]
-    at: datetime
 
 
 @dataclass(frozen=True)

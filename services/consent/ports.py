@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
+from services.chassis.clock import Clock
 from services.chassis.feed import Entries
-from services.consent.model import Access, Consent, ConsentRequest, Decision, RequestState
+from services.consent.decision import Asked, Decision
+from services.consent.model import Access, Consent, ConsentRequest, RequestState
 
-Decide = Callable[
-    [Mapping[UUID, Entries], Mapping[UUID, Sequence[Consent]], Mapping[UUID, tuple[int, bytes]]],
-    Sequence[tuple[Decision, Access]],
+
+@dataclass(frozen=True)
+class Made:
+    """A decision with its record as JSON and its ledger line."""
+
+    decision: Decision
+    content: Mapping[str, Any]
+    line: Access
+
+
+Judge = Callable[
+    [Mapping[UUID, Entries], Sequence[Mapping[str, Any]], Mapping[UUID, tuple[int, bytes]], datetime], Sequence[Made]
 ]
-"""Given the entries that stand for each one asked about and, by who answers for them, the consents of all of them and the ledger head
-(sequence, hash): the decisions with their ledger lines."""
+"""Given the entries that stand for each one named, what was gathered for each query (services.consent.record), by person the ledger head
+(sequence, hash), and the time: the decisions."""
 LedgerPlace = tuple[datetime, int, UUID]
 """Where a page of the ledger ended: time, sequence and id of its last line."""
 
@@ -57,9 +68,9 @@ class Store(Protocol):
     async def consents(self, persons: Sequence[UUID], before: UUID | None, limit: int) -> Sequence[Consent]:
         """Consents of these entries, newest first."""
 
-    async def decide(self, persons: Sequence[UUID], also: Sequence[UUID], decide: Decide) -> Sequence[Decision]:
-        """Locks the ledgers of those who answer for the persons, finds the entries of `also` too, calls `decide`, and keeps decisions and lines,
-        in one transaction. Nothing of it is visible, and nothing is returned, before it is durable."""
+    async def decide(self, asked: Sequence[Asked], clock: Clock, judge: Judge) -> Sequence[Decision]:
+        """Locks the ledgers of those who answer for the persons, gathers what the rules look at, calls `judge`, and keeps decisions, lines and
+        uses, in one transaction. Nothing of it is visible, and nothing is returned, before it is durable. `clock` is read under the locks."""
 
     async def decision(self, id: UUID) -> Decision | None:
         """A decision by id."""

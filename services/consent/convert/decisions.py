@@ -20,6 +20,7 @@ from services.consent.convert.scalars import (
     resource_id,
     stamp,
 )
+from services.consent.decision import Decision
 
 
 def queries_in(request: decision_service_pb2.DecideRequest) -> list[model.Query]:
@@ -63,7 +64,7 @@ def queries_in(request: decision_service_pb2.DecideRequest) -> list[model.Query]
     return queries
 
 
-def decision_message(decision: model.Decision) -> decision_pb2.Decision:
+def decision_message(decision: Decision) -> decision_pb2.Decision:
     """The proto of a decision."""
     ruling = decision.ruling
     return decision_pb2.Decision(

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from services.consent.decision import Decision
 from services.consent.model import (
     Access,
     Basis,
-    Change,
     Channel,
     Consent,
     ConsentRequest,
-    Decision,
     Effect,
     Evidence,
     Kind,
     Period,
-    Permission,
     Purpose,
-    Query,
-    Requester,
     RequestState,
-    RuleResult,
-    Ruling,
     Terms,
-    TreatmentEvidence,
 )
 
 Row = Mapping[Any, Any]
@@ -116,89 +110,43 @@ def request_in(row: Row, app_request: str) -> ConsentRequest:
     )
 
 
-def decision_out(decision: Decision) -> dict[str, Any]:
-    """A decision as JSON: its whole input and output, so that it can be explained and replayed."""
-    query, requester, ruling = decision.query, decision.requester, decision.ruling
+def decision_out(decision: Decision, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision as a row in JSON; `content` is its record."""
     return {
-        "access": str(decision.access),
-        "query": {
-            "person": str(query.person),
-            "purpose": query.purpose.value,
-            "basis": query.basis.value,
-            "kinds": kinds_out(query.kinds),
-            "period": _period_out(query.period),
-            "method": query.method,
-            "resources": list(query.resources),
-            "evidence": [[evidence.type, evidence.resource] for evidence in query.evidence],
-            "reason": query.reason,
-        },
-        "requester": {
-            "kind": requester.kind,
-            "organization": requester.organization,
-            "licence": requester.licence,
-            "person": str(requester.person) if requester.person else None,
-        },
-        "ruling": {
-            "effect": ruling.effect.value,
-            "permissions": [
-                {
-                    "kinds": kinds_out(permission.kinds),
-                    "period": _period_out(permission.period),
-                    "consent": str(permission.consent) if permission.consent else None,
-                }
-                for permission in ruling.permissions
-            ],
-            "withheld": [[kind.value, reason] for kind, reason in ruling.withheld],
-            "rules": [[rule.rule, rule.effect.value, rule.article, list(rule.missing)] for rule in ruling.rules],
-            "would_change": [[change.code, change.description] for change in ruling.would_change],
-            "policy_version": ruling.policy_version,
-        },
+        "person_id": str(decision.query.person),
+        "id": str(decision.id),
+        "content": content,
+        "decided_at": decision.decided_at.isoformat(),
+        "emergency_access_id": str(decision.emergency) if decision.emergency else None,
     }
 
 
-def decision_in(id: UUID, decided_at: datetime, content: Row) -> Decision:
-    """A decision from JSON."""
-    query, requester, ruling = content["query"], content["requester"], content["ruling"]
-    return Decision(
-        id=id,
-        query=Query(
-            UUID(query["person"]),
-            Purpose(query["purpose"]),
-            Basis(query["basis"]),
-            kinds_in(query["kinds"]),
-            _period_in(query["period"]),
-            query["method"],
-            tuple(query["resources"]),
-            tuple(TreatmentEvidence(*evidence) for evidence in query["evidence"]),
-            query["reason"],
-        ),
-        requester=Requester(
-            requester["kind"],
-            requester["organization"],
-            requester["licence"],
-            UUID(requester["person"]) if requester["person"] else None,
-        ),
-        ruling=Ruling(
-            Effect(ruling["effect"]),
-            tuple(
-                Permission(
-                    kinds_in(permission["kinds"]),
-                    _period_in(permission["period"]),
-                    UUID(permission["consent"]) if permission["consent"] else None,
-                )
-                for permission in ruling["permissions"]
-            ),
-            tuple((Kind(kind), reason) for kind, reason in ruling["withheld"]),
-            tuple(
-                RuleResult(rule, Effect(effect), article, tuple(missing))
-                for rule, effect, article, missing in ruling["rules"]
-            ),
-            tuple(Change(*change) for change in ruling["would_change"]),
-            ruling["policy_version"],
-        ),
-        access=UUID(content["access"]),
-        decided_at=decided_at,
-    )
+def uses_out(decision: Decision) -> list[dict[str, Any]]:
+    """One row for each consent that the permissions of a decision rest on, under the entry that gave it."""
+    givers = {one.id: one.person for one in decision.facts.consents}
+    return [
+        {
+            "person_id": givers[consent],
+            "consent_id": consent,
+            "decision_id": decision.id,
+            "organization": decision.requester.organization or "",
+            "at": decision.decided_at,
+        }
+        for consent in sorted({one.consent for one in decision.ruling.permissions if one.consent is not None})
+    ]
+
+
+def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON: bytes as base64, times in ISO 8601, identifiers as text."""
+    return {name: _json(value) for name, value in row.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 def access_out(line: Access) -> dict[str, Any]:

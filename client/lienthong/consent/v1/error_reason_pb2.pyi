@@ -72,6 +72,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The calling facility was given nothing on the ground of this consent."""
     ERROR_REASON_PEER_UNAVAILABLE: _ErrorReason.ValueType  # 24
     """Another part of the system cannot be reached; nothing was changed."""
+    ERROR_REASON_DECISIONS_OVERLOADED: _ErrorReason.ValueType  # 25
+    """Too many decisions wait; try again."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `consent.lienthong.vn`; the reason on the wire is the value's name
@@ -128,3 +130,5 @@ ERROR_REASON_NOT_A_RECIPIENT: ErrorReason.ValueType  # 23
 """The calling facility was given nothing on the ground of this consent."""
 ERROR_REASON_PEER_UNAVAILABLE: ErrorReason.ValueType  # 24
 """Another part of the system cannot be reached; nothing was changed."""
+ERROR_REASON_DECISIONS_OVERLOADED: ErrorReason.ValueType  # 25
+"""Too many decisions wait; try again."""
