@@ -10,6 +10,7 @@ import pytest
 from services.chassis.clock import FrozenClock
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, StartRole
+from tests.fixtures.registry import registered
 from tests.integration.consent.ward import Ward, opened_ward
 
 
@@ -23,6 +24,6 @@ async def ward(
     frozen_clock: FrozenClock,
 ) -> AsyncIterator[Ward]:
     """A consent role whose clock the test moves, and the app beside it."""
-    database = database_for("consent")
+    database = registered(database_for("consent"))
     async with opened_ward(start_role, identities, database, keyring_file, tmp_path, frozen_clock) as ward:
         yield ward

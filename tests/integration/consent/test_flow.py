@@ -33,6 +33,7 @@ from services.consent.ciba import CibaSettings
 from services.consent.config import Settings
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
+from tests.fixtures.registry import registered
 
 READER, OTHER = "01001", "79001"
 KINDS = [document_kind_pb2.DOCUMENT_KIND_ENCOUNTER_SUMMARY, document_kind_pb2.DOCUMENT_KIND_PRESCRIPTION]
@@ -49,7 +50,7 @@ async def consent(
     jwks.write_text(json.dumps(identities.issuer.jwks), "utf-8")
     settings = Settings(
         server=identities.server_settings("consent"),
-        database=database_for("consent"),
+        database=registered(database_for("consent")),
         telemetry=TelemetrySettings(log_level="error"),
         ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
         keyring=keyring_file,

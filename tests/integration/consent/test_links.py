@@ -32,6 +32,7 @@ from services.consent.config import Settings
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
 from tests.fixtures.person_index import PersonIndex
+from tests.fixtures.registry import registered
 from tests.integration.consent.test_flow import KINDS, READER, accesses, decide, grant, terms
 
 PERMIT, DENY = decision_pb2.EFFECT_PERMIT, decision_pb2.EFFECT_DENY
@@ -52,7 +53,7 @@ async def consent(
     jwks.write_text(json.dumps(identities.issuer.jwks), "utf-8")
     settings = Settings(
         server=identities.server_settings("consent"),
-        database=database_for("consent"),
+        database=registered(database_for("consent")),
         telemetry=TelemetrySettings(log_level="error"),
         ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
         keyring=keyring_file,

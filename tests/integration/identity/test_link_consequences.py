@@ -23,6 +23,7 @@ from services.identity.__main__ import compose
 from services.identity.config import Settings
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
+from tests.fixtures.registry import registered
 from tests.integration.consent.test_flow import decide, grant, terms
 from tests.integration.consent.test_links import DENY, PERMIT, until
 from tests.integration.identity.stewards import Steward, steward
@@ -63,7 +64,7 @@ async def stack(
     async with start_role("identity", compose, settings) as identity:
         consent_settings = ConsentSettings(
             server=replace(identities.server_settings("consent"), listen=address),
-            database=database_for("consent"),
+            database=registered(database_for("consent")),
             telemetry=TelemetrySettings(log_level="error"),
             ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
             keyring=keyring_file,
