@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lienthong.samples.generator import Generator
 
-from deploy.local.seed import post
+from deploy.local.seed import post, sample_person
 from deploy.local.suite import LocalStack, fetch
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -106,6 +108,29 @@ def test_from_the_opening_to_the_review(stack: LocalStack, folder: Path) -> None
         stack, folder, "statistics", "--facility", doctors.code
     )
     told(stack, person, name, {"OPENED", "CONFIRMED", "WIDENED", "ENDED", "REVIEWED"})
+
+
+def test_a_book_is_read_while_the_access_is_open_and_its_reads_are_counted(stack: LocalStack, folder: Path) -> None:
+    person, hospital, elsewhere = stack.endpoints["persons"][2], Doctors(stack, 1), Doctors(stack, 0)
+    file = folder / "episode.xml"
+    file.write_bytes(Generator(9041).episode(sample_person(person), elsewhere.code, "3176").content)
+    signed = folder / "signed"
+    elsewhere.done("sign", str(file), "--out", str(signed))
+    submitted = elsewhere.done("submit", str(signed / file.name))
+    assert "accepted 1" in submitted, submitted
+    read = ("records", "get", person["person"], "--basis", "emergency-19-1-a", "--out", str(folder / "book.json"))
+    code, text = hospital.run(*read)
+    assert (code, "REQUEST_EMERGENCY_ACCESS" in text) == (1, True), text
+    name = hospital.opened(person["person"])
+    hospital.done(*read)
+    book = json.loads((folder / "book.json").read_text("utf-8"))
+    assert f"organizations/{elsewhere.code}" in {one["organization"] for one in book["encounters"]}
+    # What was opened for one doctor is nothing to another, nor on another ground.
+    assert hospital.run(*read, licence=SECOND)[0] == 1
+    assert hospital.run("records", "get", person["person"], "--out", str(folder / "none.json"))[0] == 1
+    assert "reads     1" in hospital.done("emergency", "show", name)
+    hospital.done("emergency", "end", name)
+    assert hospital.run(*read)[0] == 1
 
 
 def test_one_doctor_alone_confirms_with_a_second_factor(stack: LocalStack) -> None:

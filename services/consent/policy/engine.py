@@ -136,8 +136,10 @@ def _changes(
         reachable = [
             finding.missing for _, finding in findings if all(fact in policy.changes for fact in finding.missing)
         ]
-        least = min((len(missing) for missing in reachable), default=0)
-        wanted = [fact for missing in reachable if len(missing) == least for fact in missing]
+        # Counted are steps, not facts: who has no emergency access lacks three facts, and one step brings all of them.
+        steps = [len({policy.changes[fact] for fact in missing}) for missing in reachable]
+        least = min(steps, default=0)
+        wanted = [fact for missing, count in zip(reachable, steps, strict=True) if count == least for fact in missing]
     order = list(policy.changes)
     found = [policy.changes[fact] for fact in sorted(set(wanted), key=order.index)]
     return tuple(dict.fromkeys([*lifts, *found]))

@@ -65,6 +65,7 @@ async def seen(
 async def test_without_an_emergency_access_the_ground_permits_nothing(hospital: Ward) -> None:
     decision = await asked(hospital, hospital.app.enrol(), SUMMARY)
     assert decision.effect == DENY
+    assert [change.code for change in decision.would_change] == ["REQUEST_EMERGENCY_ACCESS"]
 
 
 async def test_the_summary_until_half_an_hour_then_nothing(hospital: Ward) -> None:
@@ -79,7 +80,8 @@ async def test_the_summary_until_half_an_hour_then_nothing(hospital: Ward) -> No
     hospital.clock.advance(timedelta(minutes=30) - timedelta(microseconds=1))
     assert await seen(hospital, person, SUMMARY) == set(SUMMARY)
     hospital.clock.advance(timedelta(microseconds=1))
-    assert await seen(hospital, person, SUMMARY) == set()
+    late = await asked(hospital, person, SUMMARY)
+    assert (late.effect, [change.code for change in late.would_change]) == (DENY, ["REQUEST_EMERGENCY_ACCESS"])
     shown = await hospital.get(name)
     # The refusal of what a summary does not hold and the late ones rest on nothing.
     assert shown.reads == 2

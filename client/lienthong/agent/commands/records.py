@@ -28,8 +28,11 @@ _BASES = {
 
 
 def _context(basis: str, reason: str) -> access_context_pb2.AccessContext:
+    emergency = _BASES[basis] == access_context_pb2.LEGAL_BASIS_EMERGENCY_19_1_A
     return access_context_pb2.AccessContext(
-        purpose=access_context_pb2.PURPOSE_OF_USE_TREATMENT,
+        purpose=access_context_pb2.PURPOSE_OF_USE_EMERGENCY_TREATMENT
+        if emergency
+        else access_context_pb2.PURPOSE_OF_USE_TREATMENT,
         legal_basis=access_context_pb2.LegalBasis.ValueType(_BASES[basis]),
         reason=reason,
     )
