@@ -17,7 +17,12 @@ import pytest
 
 from services.chassis import log
 
-pytest_plugins = ["tests.fixtures.database", "tests.fixtures.identities", "tests.fixtures.person_index"]
+pytest_plugins = [
+    "tests.fixtures.database",
+    "tests.fixtures.identities",
+    "tests.fixtures.person_index",
+    "tests.fixtures.decision_point",
+]
 _UNIT = Path(__file__).parent / "unit"
 
 

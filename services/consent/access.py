@@ -23,6 +23,18 @@ _ASKING = tuple(
 # Background work of the roles that know who treats whom; a check-in is told by the identity role itself too, not by the facility.
 _TELLING = tuple((role, PrincipalKind.WORKLOAD) for role in (IDENTITY, REFERRALS))
 
+# The person index shows persons to those too who keep it and who oversee that.
+_INDEX = tuple(
+    (IDENTITY, kind)
+    for kind in (
+        PrincipalKind.FACILITY,
+        PrincipalKind.PRACTITIONER,
+        PrincipalKind.CITIZEN,
+        PrincipalKind.STEWARD,
+        PrincipalKind.AUDITOR,
+    )
+)
+
 ACCESS: AccessTable = {
     "lienthong.consent.v1.TreatmentRelationService/RecordTreatmentRelations": allow(*_TELLING),
     _CONSENT + "RequestConsent": allow(*_FACILITY),
@@ -42,7 +54,7 @@ ACCESS: AccessTable = {
     _CONSENT + "AcknowledgeErasure": allow(*_FACILITY),
     _CONSENT + "GetConsent": allow(*_FACILITY, _CITIZEN),
     _CONSENT + "ListConsents": allow(_CITIZEN),
-    "lienthong.consent.v1.DecisionService/Decide": allow(*_ASKING),
+    "lienthong.consent.v1.DecisionService/Decide": allow(*_ASKING, *_INDEX),
     "lienthong.consent.v1.ExplanationService/ExplainDecision": allow(*_FACILITY, _CITIZEN, _AUDITOR),
     "lienthong.consent.v1.AccessLedgerService/ListAccesses": allow(_CITIZEN, _AUDITOR, _IDENTITY),
     "lienthong.consent.v1.AccessLedgerService/GetLedgerProof": allow(_CITIZEN, _AUDITOR),

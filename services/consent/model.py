@@ -311,7 +311,7 @@ class Requester:
 @dataclass(frozen=True)
 class TreatmentEvidence:
     """A fact that shows treatment, or another lawful interest, with the resource that shows it: REFERRAL, APPOINTMENT, CHECK_IN, OWN_DOCUMENT,
-    OWN_REGISTRATION, REVIEW_TASK.
+    OWN_REGISTRATION, REVIEW_TASK, PERSON_LINK.
     """
 
     type: str

@@ -34,15 +34,17 @@ from services.chassis.keyring import open_keyring
 from services.chassis.keyring.rotation import rotation_command
 from services.chassis.lifecycle import Lifecycle
 from services.chassis.main import run
+from services.chassis.outbox import Relay
 from services.chassis.peers import PeerSettings, channel
 from services.chassis.server import Server
 from services.chassis.telemetry import Telemetry
 from services.identity import rpc
 from services.identity.access import ACCESS
 from services.identity.app_assertion import open_assertions
+from services.identity.check_ins import TOPIC as CHECK_INS
 from services.identity.config import Settings
-from services.identity.jobs import WaitingWatch
-from services.identity.peers import GrpcAccessLedger, GrpcWaitingItems
+from services.identity.jobs import CheckInRelay, WaitingWatch
+from services.identity.peers import GrpcAccessLedger, GrpcCheckIns, GrpcDecisions, GrpcWaitingItems
 from services.identity.postgres import PostgresFeed, PostgresRegistryPages, PostgresStore
 from services.identity.propose import propose_command
 from services.identity.reindex import reindex_command
@@ -50,6 +52,7 @@ from services.identity.service import (
     CheckInService,
     FeedService,
     FilingService,
+    Gate,
     HistoryService,
     IdentificationService,
     InFlight,
@@ -100,7 +103,8 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         else None
     )
     waiting = GrpcWaitingItems(consent, referrals)
-    check_in = CheckInService(store, system_clock, persons, updates, waiting, assertions)
+    gate, telling = Gate(GrpcDecisions(consent)), GrpcCheckIns(consent)
+    check_in = CheckInService(store, system_clock, persons, updates, waiting, assertions, telling, gate)
     histories = HistoryService(store, system_clock, GrpcAccessLedger(consent))
     reviews = ReviewService(store, system_clock, links)
 
@@ -122,12 +126,14 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
     )
     server.add(
         person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-        rpc.PersonServicer(persons, provisional, newborns, updates, identification, feed, matching, instruments),
+        rpc.PersonServicer(
+            persons, provisional, newborns, updates, identification, feed, matching, reviews, gate, instruments
+        ),
         person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
     )
     server.add(
         person_link_service_pb2_grpc.add_PersonLinkServiceServicer_to_server,
-        rpc.PersonLinkServicer(links, histories, reviews, system_clock, instruments),
+        rpc.PersonLinkServicer(links, histories, reviews, gate, system_clock, instruments),
         person_link_service_pb2.DESCRIPTOR.services_by_name["PersonLinkService"],
     )
     server.add(
@@ -161,6 +167,7 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         registry_feed_service_pb2.DESCRIPTOR.services_by_name["RegistryFeedService"],
     )
     server.job("waiting", WaitingWatch(store, system_clock, instruments).run)
+    server.job("relay_check_ins", Relay(database, CHECK_INS, CheckInRelay(store, telling).deliver).run)
     server.job("feed", feed.poll)
     server.job("registry_feed", registries.poll)
     server.job("prune_feed", partial(feed.keep_short, settings.feed.prune_seconds))

@@ -94,6 +94,9 @@ class DeskTransaction(Protocol):
     async def next_task(self, actor: str, now: datetime) -> ReviewTask | None:
         """The first task that is open to a steward, held; those that others hold are passed over."""
 
+    async def held_tasks(self, actor: str, now: datetime) -> Sequence[ReviewTask]:
+        """Tasks on which a steward's claim holds, 100 at most."""
+
     async def put_task(self, task: ReviewTask) -> None:
         """Writes a task that is held."""
 

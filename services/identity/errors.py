@@ -16,6 +16,13 @@ class PersonNotFound(DomainError):
     reason = "PERSON_NOT_FOUND"
 
 
+class ReadNotPermitted(DomainError):
+    """The decision was a refusal; metadata `decision` and `would_change`."""
+
+    kind = Kind.DENIED
+    reason = "READ_NOT_PERMITTED"
+
+
 class IdentifierConflict(DomainError):
     """An identifier already names a person whose demographics, or other identifiers, disagree; a steward must look."""
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from services.chassis import log
 from services.chassis.clock import Clock
+from services.chassis.errors import PeerRefused
+from services.chassis.outbox import DONE, Dead, Message, Outcome, Retry
+from services.identity.check_ins import CheckIns
 from services.identity.model import WaitingCount
 from services.identity.ports import Store
 from services.identity.telemetry import ATTRIBUTE_BUCKET, ATTRIBUTE_FACILITY, Instruments
 
 HOUR = timedelta(hours=1)
+_WRONG = "FIELD_INVALID"
+"""Reason by which a peer says that it will never take what it was told."""
 _MOST_LINES = 1_000
 """Facilities named in the log by one round; the gauge has them all."""
 
@@ -58,3 +64,26 @@ class WaitingWatch:
                 week=one.week,
                 month=one.month,
             )
+
+
+class CheckInRelay:
+    """Tells the decision point of check-ins that it could not be told of when they were made. One that it refuses does not stop the others."""
+
+    def __init__(self, store: Store, decisions: CheckIns) -> None:
+        self._store = store
+        self._decisions = decisions
+
+    async def deliver(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+        """Tells a batch, and one by one what is refused as a batch."""
+        ids = [UUID(message.aggregate.removeprefix("checkIns/")) for message in messages]
+        found = await self._store.read(lambda transaction: transaction.check_ins(ids))
+        if not found:
+            return [DONE] * len(messages)
+        try:
+            await self._decisions.tell(list(found.values()))
+        except PeerRefused as error:
+            if len(messages) == 1:
+                return [Dead(error.peer_reason) if error.peer_reason == _WRONG else Retry(error.peer_reason)]
+        else:
+            return [DONE] * len(messages)
+        return [(await self.deliver([message]))[0] for message in messages]

@@ -15,6 +15,10 @@ from lienthong.consent.v1 import (
     consent_service_pb2,
     consent_service_pb2_grpc,
     decision_pb2,
+    decision_service_pb2,
+    decision_service_pb2_grpc,
+    treatment_relation_service_pb2,
+    treatment_relation_service_pb2_grpc,
 )
 from lienthong.referrals.v1 import (
     appointment_pb2,
@@ -24,8 +28,12 @@ from lienthong.referrals.v1 import (
     referral_service_pb2,
     referral_service_pb2_grpc,
 )
+from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2
 
 from services.chassis.peers import call_peer
+from services.identity.check_ins import CHECK_IN_HOLDS, KeptCheckIn
+from services.identity.convert.scalars import stamp
+from services.identity.disclosure import Ground, Ruling, Wanted
 from services.identity.service import Reading, WaitingItem
 from services.identity.service.newborns import HANOI
 
@@ -35,6 +43,15 @@ _KIOSK_TIMEOUT = 2.0
 _WAITING = 50
 _APPOINTMENT, _REFERRAL = "APPOINTMENT_STATE_", "REFERRAL_STATE_"
 _LARGEST_PAGE = 500
+_QUERIES = 100
+"""Queries of one Decide."""
+_PURPOSE = access_context_pb2.PurposeOfUse
+_BASIS = access_context_pb2.LegalBasis
+_CONTEXTS = {
+    Ground.OWN_DATA: (_PURPOSE.PURPOSE_OF_USE_PATIENT_REQUEST, _BASIS.LEGAL_BASIS_OWN_DATA),
+    Ground.TREATMENT: (_PURPOSE.PURPOSE_OF_USE_TREATMENT, _BASIS.LEGAL_BASIS_LAW_19_1_DD),
+    Ground.REGISTER: (_PURPOSE.PURPOSE_OF_USE_OPERATIONS, _BASIS.LEGAL_BASIS_LAW_19_1_DD),
+}
 _MOST_PAGES = 100
 
 
@@ -70,6 +87,71 @@ def _reading(person: UUID, line: access_ledger_service_pb2.Access, at: datetime)
     return Reading(
         UUID(line.name.removeprefix("accesses/")), person, at, line.organization.removeprefix("organizations/")
     )
+
+
+class GrpcDecisions:
+    """`Decisions` over gRPC; the caller's token travels along, so each decision is about the end actor."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+
+    async def decide(self, method: str, wanted: Sequence[Wanted]) -> Sequence[Ruling]:
+        """One call for every hundred persons. Who somebody is stands in check-in papers, so that is the kind asked for."""
+        rulings: list[Ruling] = []
+        for start in range(0, len(wanted), _QUERIES):
+            queries = [_query(method, one) for one in wanted[start : start + _QUERIES]]
+            request = decision_service_pb2.DecideRequest(queries=queries)
+            answer = await call_peer(self._stub.Decide, request, timeout=_TIMEOUT, name="consent")
+            rulings += [_ruling(one) for _, one in zip(queries, answer.decisions, strict=True)]
+        return rulings
+
+
+def _query(method: str, wanted: Wanted) -> decision_service_pb2.DecisionQuery:
+    purpose, basis = _CONTEXTS[wanted.ground]
+    return decision_service_pb2.DecisionQuery(
+        person=f"persons/{wanted.person}",
+        context=access_context_pb2.AccessContext(purpose=purpose, legal_basis=basis),
+        kinds=[document_kind_pb2.DOCUMENT_KIND_CHECK_IN],
+        method=method,
+        resources=[f"persons/{wanted.person}"],
+        evidence=[
+            decision_service_pb2.TreatmentEvidence(type=one.type, resource=one.resource) for one in wanted.evidence
+        ],
+    )
+
+
+def _ruling(decision: decision_pb2.Decision) -> Ruling:
+    return Ruling(
+        decision.name,
+        decision.effect == decision_pb2.EFFECT_PERMIT,
+        tuple(change.code for change in decision.would_change),
+    )
+
+
+class GrpcCheckIns:
+    """Telling the decision point of check-ins; this role tells for itself, whoever's call it is."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = treatment_relation_service_pb2_grpc.TreatmentRelationServiceStub(channel)
+
+    async def tell(self, check_ins: Sequence[KeptCheckIn]) -> None:
+        """One call, at most 200 check-ins."""
+        request = treatment_relation_service_pb2.RecordTreatmentRelationsRequest(
+            relations=[
+                treatment_relation_service_pb2.TreatmentRelation(
+                    type="CHECK_IN",
+                    resource=one.name,
+                    person=f"persons/{one.person}",
+                    organization=f"organizations/{one.facility}",
+                    period=period_pb2.Period(start_time=stamp(one.at), end_time=stamp(one.at + CHECK_IN_HOLDS)),
+                    record_time=stamp(one.at),
+                )
+                for one in check_ins
+            ]
+        )
+        await call_peer(
+            self._stub.RecordTreatmentRelations, request, timeout=_KIOSK_TIMEOUT, name="consent", forward=False
+        )
 
 
 class GrpcWaitingItems:

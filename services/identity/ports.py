@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from services.identity.candidates import Candidates
+from services.identity.check_ins import CheckInTransaction
 from services.identity.desk import DeskTransaction
 from services.identity.links import ChangeKind, FeedPage, FeedPlace, NewReviewTask, PersonChange
 from services.identity.matching.blocks import BlockKey
@@ -53,7 +54,7 @@ class LinksMoved(IdentifierTaken):
         self.entries = frozenset(entries)
 
 
-class Transaction(DeskTransaction, PopulationTransaction, Protocol):
+class Transaction(DeskTransaction, PopulationTransaction, CheckInTransaction, Protocol):
     """One transaction: what it reads is committed, what it writes is visible to nobody before the end and to all
     after it.
     """

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from services.chassis.idempotency import request_table
 from services.chassis.keyring import person_key_table
 from services.chassis.migrations import NAMING
+from services.chassis.outbox import outbox_table
 
 METADATA = MetaData(naming_convention=NAMING)
 TIME = DateTime(timezone=True)
@@ -384,4 +385,16 @@ registry_event = Table(
     Column("detail", JSONB, nullable=False),
 )
 
+check_in = Table(
+    "check_in",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("organization", String(5), nullable=False),
+    Column("at", TIME, nullable=False),
+    # What waits in the outbox names it without the person.
+    Index("ix_check_in_id", "id"),
+)
+
+outbox_table(METADATA)
 person_key = person_key_table(METADATA)

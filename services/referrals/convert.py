@@ -89,6 +89,20 @@ def referral_message(referral: model.Referral, today: date) -> referral_pb2.Refe
     )
 
 
+def changed_message(referral: model.Referral, today: date, *, shown: bool) -> referral_pb2.Referral:
+    """A referral that the caller changed; unless it may be shown, nothing that the caller did not name and nothing of the person."""
+    whole = referral_message(referral, today)
+    if shown:
+        return whole
+    return referral_pb2.Referral(
+        name=whole.name,
+        state=whole.state,
+        etag=whole.etag,
+        accept_time=stamp(referral.accepted_at),
+        arrive_time=stamp(referral.arrived_at),
+    )
+
+
 def content_message(content: model.Content) -> referral_pb2.ReferralContent:
     """The proto of a paper's clinical text; field names are the same."""
     return referral_pb2.ReferralContent(**asdict(content))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,12 +21,17 @@ from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2
 from services.chassis.call import Call
 from services.chassis.feed import Batch, Redirect
 from services.chassis.peers import call_peer, stream_peer
+from services.chassis.principal import PrincipalKind
 from services.referrals.convert import stamp
-from services.referrals.model import Referral
-from services.referrals.ports import AccessContext, Ruling
+from services.referrals.model import Appointment, Referral
+from services.referrals.ports import AccessContext, Paper, Ruling
 from services.referrals.relations import Relation
 
-_METHOD = "lienthong.referrals.v1.ReferralService/GetReferral"
+_SERVICES = "lienthong.referrals.v1."
+_QUERIES, _RESOURCES = 100, 50
+"""Queries of one Decide, and papers named in one query: each may need two proofs, of at most a hundred."""
+_TREATMENT = AccessContext(access_context_pb2.PURPOSE_OF_USE_TREATMENT, access_context_pb2.LEGAL_BASIS_LAW_19_1_DD, "")
+_OWN = AccessContext(access_context_pb2.PURPOSE_OF_USE_PATIENT_REQUEST, access_context_pb2.LEGAL_BASIS_OWN_DATA, "")
 _TIMEOUT = 5.0
 _WATCH_SECONDS = 3600.0
 _FULL_ANSWER = 500
@@ -43,36 +48,72 @@ class GrpcConsents:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
 
-    async def may_read_referral(self, call: Call, referral: Referral, context: AccessContext) -> Ruling:
-        """One decision for the one kind REFERRAL. Which facility is asking is known from the verified token, so the evidence is ours to give."""
-        evidence = []
-        facility = call.principal.facility
-        if facility is not None and facility == referral.target:
-            evidence.append(
-                decision_service_pb2.TreatmentEvidence(type="REFERRAL", resource=f"referrals/{referral.id}")
+    async def may_read(
+        self, call: Call, papers: Sequence[Paper], method: str, context: AccessContext | None = None
+    ) -> Mapping[UUID, Ruling]:
+        """One call for every hundred persons. Which facility is asking is known from the verified token, so the evidence is ours to give."""
+        of: dict[UUID, list[Paper]] = {}
+        for paper in papers:
+            of.setdefault(paper.person, []).append(paper)
+        persons = list(of)
+        rulings: dict[UUID, Ruling] = {}
+        for start in range(0, len(persons), _QUERIES):
+            some = persons[start : start + _QUERIES]
+            request = decision_service_pb2.DecideRequest(
+                queries=[_query(call, person, of[person], method, context) for person in some]
             )
-        if facility is not None and facility == referral.source:
-            document = f"documents/{referral.document}"
-            evidence.append(decision_service_pb2.TreatmentEvidence(type="OWN_DOCUMENT", resource=document))
-        query = decision_service_pb2.DecisionQuery(
-            person=f"persons/{referral.person}",
-            context=access_context_pb2.AccessContext(
-                purpose=access_context_pb2.PurposeOfUse.ValueType(context.purpose),
-                legal_basis=access_context_pb2.LegalBasis.ValueType(context.legal_basis),
-                reason=context.reason,
-            ),
-            kinds=[document_kind_pb2.DOCUMENT_KIND_REFERRAL],
-            method=_METHOD,
-            resources=[f"documents/{referral.document}"],
-            evidence=evidence,
-        )
-        request = decision_service_pb2.DecideRequest(queries=[query])
-        decision = (await call_peer(self._stub.Decide, request, timeout=_TIMEOUT, name="consent")).decisions[0]
-        return Ruling(
-            decision=decision.name,
-            permitted=decision.effect == decision_pb2.EFFECT_PERMIT,
-            would_change=tuple(change.code for change in decision.would_change),
-        )
+            answer = await call_peer(self._stub.Decide, request, timeout=_TIMEOUT, name="consent")
+            rulings |= {person: _ruling(one) for person, one in zip(some, answer.decisions, strict=True)}
+        return rulings
+
+
+def _query(
+    call: Call, person: UUID, papers: Sequence[Paper], method: str, context: AccessContext | None
+) -> decision_service_pb2.DecisionQuery:
+    # Of more papers than a query holds, those that are named show as much.
+    named = papers[:_RESOURCES]
+    evidence: dict[tuple[str, str], None] = {}
+    for paper in named:
+        evidence |= dict.fromkeys(_evidence(call.principal.facility, paper))
+    asked = context or (_OWN if call.principal.kind is PrincipalKind.CITIZEN else _TREATMENT)
+    kind = document_kind_pb2.DOCUMENT_KIND_FOLLOW_UP
+    if isinstance(papers[0], Referral):
+        kind = document_kind_pb2.DOCUMENT_KIND_REFERRAL
+    return decision_service_pb2.DecisionQuery(
+        person=f"persons/{person}",
+        context=access_context_pb2.AccessContext(
+            purpose=access_context_pb2.PurposeOfUse.ValueType(asked.purpose),
+            legal_basis=access_context_pb2.LegalBasis.ValueType(asked.legal_basis),
+            reason=asked.reason,
+        ),
+        kinds=[kind],
+        method=_SERVICES + method,
+        resources=list(dict.fromkeys(f"documents/{paper.document}" for paper in named)),
+        evidence=[decision_service_pb2.TreatmentEvidence(type=type, resource=name) for type, name in evidence],
+    )
+
+
+def _evidence(facility: str | None, paper: Paper) -> list[tuple[str, str]]:
+    """What shows that this facility may read a paper: it is addressed there, or was made there."""
+    if facility is None:
+        return []
+    if isinstance(paper, Appointment):
+        ours = paper.organization == facility
+        return [("APPOINTMENT", f"appointments/{paper.id}"), _own(paper)] if ours else []
+    received = [("REFERRAL", f"referrals/{paper.id}")] if facility == paper.target else []
+    return [*received, _own(paper)] if facility == paper.source else received
+
+
+def _own(paper: Paper) -> tuple[str, str]:
+    return "OWN_DOCUMENT", f"documents/{paper.document}"
+
+
+def _ruling(decision: decision_pb2.Decision) -> Ruling:
+    return Ruling(
+        decision=decision.name,
+        permitted=decision.effect == decision_pb2.EFFECT_PERMIT,
+        would_change=tuple(change.code for change in decision.would_change),
+    )
 
 
 class GrpcDecisionPoint:

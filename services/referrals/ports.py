@@ -87,11 +87,17 @@ class Ruling:
     would_change: Sequence[str]
 
 
+Paper = Referral | Appointment
+
+
 class Consents(Protocol):
     """The decision point. Raises PeerUnavailable."""
 
-    async def may_read_referral(self, call: Call, referral: Referral, context: AccessContext) -> Ruling:
-        """Whether the caller may read the clinical text; the referral is the evidence when the caller is its target."""
+    async def may_read(
+        self, call: Call, papers: Sequence[Paper], method: str, context: AccessContext | None = None
+    ) -> Mapping[UUID, Ruling]:
+        """Whether the caller may read papers of one kind, by person: one decision for all papers of a person. Without a context it is that of the
+        RPC itself: the law that a facility treats or has issued the paper, or the person's own request. `method` is the RPC that is answered."""
 
 
 @dataclass(frozen=True)

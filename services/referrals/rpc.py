@@ -50,18 +50,19 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
         limit = page_limit(request.page_size)
         before = decode_token(request.page_token, bound)
         found = await self._service.list(
-            principal,
+            current_call(),
             request.direction != referral_service_pb2.REFERRAL_DIRECTION_OUTGOING,
             request.direction != referral_service_pb2.REFERRAL_DIRECTION_INCOMING,
             convert.state_in(request.state),
             UUID(before[0]) if before else None,
-            limit + 1,
+            limit,
             convert.resource_id(request.person, "persons", "person") if request.person else None,
         )
-        token = encode_token((str(found[limit - 1].id),), bound) if len(found) > limit else ""
         return referral_service_pb2.ListReferralsResponse(
-            referrals=[convert.referral_message(one, self._service.today()) for one in found[:limit]],
-            next_page_token=token,
+            referrals=[convert.referral_message(one, self._service.today()) for one in found.shown],
+            next_page_token=encode_token((str(found.end.id),), bound) if found.end else "",
+            decisions=found.decisions,
+            withheld_count=found.withheld,
         )
 
     async def AcceptReferral(
@@ -69,9 +70,9 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
     ) -> referral_service_pb2.AcceptReferralResponse:
         """Accepts a referral."""
         id = convert.resource_id(request.name, "referrals", "name")
-        changed = await self._service.accept(current_call().principal, request.request_id, id, request.etag)
+        changed, decision = await self._service.accept(current_call(), request.request_id, id, request.etag)
         return referral_service_pb2.AcceptReferralResponse(
-            referral=convert.referral_message(changed, self._service.today())
+            referral=convert.changed_message(changed, self._service.today(), shown=bool(decision)), decision=decision
         )
 
     async def RegisterArrival(
@@ -79,9 +80,9 @@ class ReferralServicer(referral_service_pb2_grpc.ReferralServiceServicer):
     ) -> referral_service_pb2.RegisterArrivalResponse:
         """Records an arrival."""
         id = convert.resource_id(request.name, "referrals", "name")
-        changed = await self._service.register_arrival(current_call().principal, request.request_id, id, request.etag)
+        changed, decision = await self._service.register_arrival(current_call(), request.request_id, id, request.etag)
         return referral_service_pb2.RegisterArrivalResponse(
-            referral=convert.referral_message(changed, self._service.today())
+            referral=convert.changed_message(changed, self._service.today(), shown=bool(decision)), decision=decision
         )
 
 
@@ -95,28 +96,32 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         self, request: appointment_service_pb2.GetAppointmentRequest, context: RpcContext
     ) -> appointment_service_pb2.GetAppointmentResponse:
         """An appointment."""
-        found = await self._service.appointment(
-            current_call().principal, convert.resource_id(request.name, "appointments", "name")
+        found, decision = await self._service.appointment(
+            current_call(), convert.resource_id(request.name, "appointments", "name")
         )
-        return appointment_service_pb2.GetAppointmentResponse(appointment=convert.appointment_message(found))
+        return appointment_service_pb2.GetAppointmentResponse(
+            appointment=convert.appointment_message(found), decision=decision
+        )
 
     async def ListAppointments(
         self, request: appointment_service_pb2.ListAppointmentsRequest, context: RpcContext
     ) -> appointment_service_pb2.ListAppointmentsResponse:
         """The caller's appointments."""
-        principal = current_call().principal
+        call = current_call()
         start = convert.date_in(request.start_date, "start_date") if request.HasField("start_date") else None
         end = convert.date_in(request.end_date, "end_date") if request.HasField("end_date") else None
         person = convert.resource_id(request.person, "persons", "person") if request.person else None
-        bound = f"{principal.subject}|{start}|{end}|{person}"
+        bound = f"{call.principal.subject}|{start}|{end}|{person}"
         limit = page_limit(request.page_size)
         last = decode_token(request.page_token, bound)
         after = (date.fromisoformat(last[0]), UUID(last[1])) if last else None
-        found = await self._service.appointments(principal, start, end, after, limit + 1, person)
-        edge = found[limit - 1] if len(found) > limit else None
+        found = await self._service.appointments(call, start, end, after, limit, person)
+        edge = found.end
         return appointment_service_pb2.ListAppointmentsResponse(
-            appointments=[convert.appointment_message(one) for one in found[:limit]],
+            appointments=[convert.appointment_message(one) for one in found.shown],
             next_page_token=encode_token((edge.day.isoformat(), str(edge.id)), bound) if edge else "",
+            decisions=found.decisions,
+            withheld_count=found.withheld,
         )
 
 

@@ -205,6 +205,10 @@ class MemoryDesk:
     async def next_task(self, actor: str, now: datetime) -> ReviewTask | None:
         return min((one for one in self._desk.tasks.values() if one.open_to(actor, now)), key=_rank, default=None)
 
+    async def held_tasks(self, actor: str, now: datetime) -> Sequence[ReviewTask]:
+        found = [one for one in self._desk.tasks.values() if one.claimed_by == actor and one.claimed(now)]
+        return sorted(found, key=_rank)[:100]
+
     async def put_task(self, task: ReviewTask) -> None:
         self._desk.tasks[task.id] = task
 

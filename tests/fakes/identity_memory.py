@@ -17,6 +17,7 @@ from services.chassis.errors import RequestIdReused
 from services.chassis.identifiers import uuid7
 from services.identity.areas import present_code
 from services.identity.candidates import MOST_PER_KEY, Candidate, Candidates, indexed
+from services.identity.check_ins import KeptCheckIn
 from services.identity.links import ChangeKind, FiledRecord, PersonChange
 from services.identity.matching.blocks import BlockKey, stored_keys
 from services.identity.model import (
@@ -58,6 +59,8 @@ class _State(DeskState):
     statements: dict[UUID, tuple[Statement, ...]] = field(default_factory=dict)
     aliases: dict[tuple[str, str], tuple[UUID, datetime]] = field(default_factory=dict)
     requests: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
+    check_ins: dict[UUID, KeptCheckIn] = field(default_factory=dict)
+    untold: list[UUID] = field(default_factory=list)
     changes: list[PersonChange] = field(default_factory=list)
     loads: dict[str, tuple[PopulationLoad, bytes]] = field(default_factory=dict)
     load_faults: dict[tuple[str, RowFault], None] = field(default_factory=dict)
@@ -387,6 +390,14 @@ class _MemoryTransaction(MemoryDesk):
             raise RequestIdReused("this request id was used for another request")
         return known[1]
 
+    async def keep_check_in(self, one: KeptCheckIn, *, told: bool) -> None:
+        self._state.check_ins[one.id] = one
+        if not told:
+            self._state.untold.append(one.id)
+
+    async def check_ins(self, ids: Sequence[UUID]) -> Mapping[UUID, KeptCheckIn]:
+        return {id: self._state.check_ins[id] for id in ids if id in self._state.check_ins}
+
 
 class MemoryStore:
     """One writer at a time; a failed write leaves no trace."""
@@ -404,6 +415,11 @@ class MemoryStore:
     def registry(self) -> Sequence[RegistryEvent]:
         """The histories of the registers."""
         return tuple(self._state.registry_events)
+
+    @property
+    def untold(self) -> Sequence[UUID]:
+        """Check-ins that wait to be told."""
+        return tuple(self._state.untold)
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await work(_MemoryTransaction(self._state))

@@ -132,6 +132,7 @@ PREDICATES: Mapping[str, Predicate] = {
         facts.requester.kind == "PRACTITIONER" and _is_a_facility(facts, numbers)
     ),
     "requester.is_a_steward": lambda facts, _: facts.requester.kind == "STEWARD",
+    "requester.is_an_auditor": lambda facts, _: facts.requester.kind == "AUDITOR",
     "requester.names_a_licence": _names_a_licence,
     "facility.active": lambda facts, _: facts.registry.organization_active is True,
     "licence.valid": _licence_valid,
@@ -150,7 +151,7 @@ PREDICATES: Mapping[str, Predicate] = {
     "kind.check_in": _kind(Kind.CHECK_IN),
     "evidence.referral": _shown("REFERRAL"),
     "evidence.appointment": _shown("APPOINTMENT"),
-    "evidence.review_task": _shown("REVIEW_TASK"),
+    "evidence.review_task": _shown("REVIEW_TASK", "PERSON_LINK"),
     "evidence.registered_or_treated": lambda facts, numbers: shows(facts, "OWN_REGISTRATION") or treats(facts, numbers),
     "evidence.own_documents_only": _own_documents_only,
     "emergency.opened": lambda facts, _: facts.emergency is not None,

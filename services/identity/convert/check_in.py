@@ -35,6 +35,8 @@ def checked_in_message(answer: CheckedIn) -> check_in_service_pb2.CheckInRespons
             check_in_service_pb2.UnavailablePart(part=part, reason=reason) for part, reason in answer.unavailable
         ],
         warnings=answer.warnings,
+        decision=answer.decision,
+        check_in=answer.check_in,
     )
 
 

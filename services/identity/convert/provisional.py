@@ -104,3 +104,11 @@ def line_message(line: Line) -> person_service_pb2.ProvisionalPersonItem:
         notice_deadline=stamp(came.notice_due_at) if came.notice_due_at else None,
         notice_time=stamp(came.notice_at) if came.notice_at else None,
     )
+
+
+def waiting_message(line: Line) -> person_service_pb2.ProvisionalPersonItem:
+    """A line for somebody who has no business with the person: which entry waits, where and since when."""
+    message = line_message(line)
+    for field in ("demographics", "identifiers", "alias", "mother", "birth_order", "death_date", "golden_values"):
+        message.person.ClearField(field)
+    return message

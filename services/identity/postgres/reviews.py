@@ -70,6 +70,13 @@ class ReviewTables(LinkHistoryTables):
         row = (await self._connection.execute(wanted)).one_or_none()
         return None if row is None else _task_in(row)
 
+    async def held_tasks(self, actor: str, now: datetime) -> Sequence[ReviewTask]:
+        """Tasks on which a claim holds; those that are not decided have an index."""
+        found = review_task.c
+        held = (found.state == ReviewState.CLAIMED.value, found.claimed_by == actor, found.claim_ends_at > now)
+        rows = await self._connection.execute(select(review_task).where(*held).order_by(*_ORDER).limit(_MOST_HELD))
+        return [_task_in(row) for row in rows]
+
     async def put_task(self, task: ReviewTask) -> None:
         """Writes a task."""
         found = review_task.c
@@ -120,6 +127,7 @@ class ReviewTables(LinkHistoryTables):
         return await self._vault.ask(lambda: self._vault.draw(_DRAW, str(id), max(versions)))
 
 
+_MOST_HELD = 100
 _ORDER = (review_task.c.documents_waiting.desc(), review_task.c.created_at, review_task.c.id)
 
 

@@ -14,6 +14,7 @@ from services.chassis.keyring import Keyring, PersonKeys
 from services.identity.links import ChangeKind, PersonChange
 from services.identity.model import PersonEvent
 from services.identity.ports import Transaction
+from services.identity.postgres.check_ins import CheckInTables
 from services.identity.postgres.population import PopulationTables
 from services.identity.postgres.registers import OrganizationStates, RegisterTables
 from services.identity.postgres.reviews import ReviewTables
@@ -24,7 +25,7 @@ from services.identity.schema import request
 T = TypeVar("T")
 
 
-class PostgresTransaction(ReviewTables, UpdateTables, RegisterTables, PopulationTables):
+class PostgresTransaction(ReviewTables, UpdateTables, RegisterTables, PopulationTables, CheckInTables):
     """One connection, inside a transaction or reading."""
 
     def __init__(

@@ -15,16 +15,25 @@ from services.identity.convert import links, persons
 from services.identity.convert.scalars import request_uuid, resource_id, time_in
 from services.identity.desk import Place
 from services.identity.rpc.answers import count_outcomes, digest
-from services.identity.service import HistoryService, LinkService
+from services.identity.service import Gate, HistoryService, LinkService, ReviewService
 from services.identity.telemetry import Instruments
 
 
 class LinkMethods(person_link_service_pb2_grpc.PersonLinkServiceServicer):
     """Methods around links and their history."""
 
-    def __init__(self, service: LinkService, histories: HistoryService, instruments: Instruments) -> None:
+    def __init__(
+        self,
+        service: LinkService,
+        histories: HistoryService,
+        desk: ReviewService,
+        gate: Gate,
+        instruments: Instruments,
+    ) -> None:
         self._links = service
         self._histories = histories
+        self._desk = desk
+        self._gate = gate
         self._instruments = instruments
 
     async def LinkPersons(
@@ -130,8 +139,11 @@ class LinkMethods(person_link_service_pb2_grpc.PersonLinkServiceServicer):
             id=lambda: links.person_id(request.name, "name"),
             at=lambda: time_in(request.as_of_time, "as_of_time"),
         )
-        person = await self._histories.as_of(current_call().principal, **found)
-        return person_link_service_pb2.GetPersonAsOfResponse(person=persons.golden_message(person))
+        principal = current_call().principal
+        person = await self._histories.as_of(principal, **found)
+        evidence = await self._desk.interest(principal, {found["id"], person.person.id, *person.superseded})
+        decision = await self._gate.person(principal, "PersonLinkService/GetPersonAsOf", person.person.id, evidence)
+        return person_link_service_pb2.GetPersonAsOfResponse(person=persons.golden_message(person), decision=decision)
 
 
 def place_in(token: str, bound_to: str) -> Place | None:

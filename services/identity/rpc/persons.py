@@ -13,13 +13,16 @@ from services.identity.rpc.matching import MatchMethods
 from services.identity.rpc.provisional import ProvisionalMethods
 from services.identity.service import (
     FeedService,
+    Gate,
     IdentificationService,
     MatchingService,
     NewbornService,
     PersonService,
     ProvisionalService,
+    ReviewService,
     UpdateService,
 )
+from services.identity.service.gate import asked_about, own_registration
 from services.identity.telemetry import Instruments
 
 
@@ -35,12 +38,15 @@ class PersonServicer(FeedMethods, MatchMethods, ProvisionalMethods):
         identification: IdentificationService,
         feed: FeedService,
         matching: MatchingService,
+        desk: ReviewService,
+        gate: Gate,
         instruments: Instruments,
     ) -> None:
-        super().__init__(provisional, newborns, updates, identification, instruments)
+        super().__init__(provisional, newborns, updates, identification, gate, instruments)
         self._service = service
         self._feed = feed
         self._matching = matching
+        self._desk = desk
 
     async def ResolvePersons(
         self, request: person_service_pb2.ResolvePersonsRequest, context: RpcContext
@@ -72,5 +78,11 @@ class PersonServicer(FeedMethods, MatchMethods, ProvisionalMethods):
     ) -> person_service_pb2.GetPersonResponse:
         """Returns one person."""
         id = scalars.resource_id(request.name, "persons", "name")
-        found = await self._service.answering(current_call().principal, id)
-        return person_service_pb2.GetPersonResponse(person=persons.golden_message(found))
+        principal = current_call().principal
+        found = await self._service.answering(principal, id)
+        entries = {id, found.person.id, *found.superseded}
+        evidence = own_registration(principal, id) or await self._desk.interest(principal, entries)
+        decision = await self._gate.person(
+            principal, "PersonService/GetPerson", asked_about(principal, found), evidence
+        )
+        return person_service_pb2.GetPersonResponse(person=persons.golden_message(found), decision=decision)

@@ -12,7 +12,9 @@ from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
 from services.identity.convert import persons, provisional, scalars
 from services.identity.rpc.answers import count_outcomes, digest
-from services.identity.service import IdentificationService, NewbornService, ProvisionalService, UpdateService
+from services.identity.service import Gate, IdentificationService, NewbornService, ProvisionalService, UpdateService
+from services.identity.service.actors import AT_FACILITY
+from services.identity.service.gate import own_registration
 from services.identity.telemetry import Instruments
 
 
@@ -25,12 +27,14 @@ class ProvisionalMethods(person_service_pb2_grpc.PersonServiceServicer):
         newborns: NewbornService,
         updates: UpdateService,
         identification: IdentificationService,
+        gate: Gate,
         instruments: Instruments,
     ) -> None:
         self._provisional = provisional
         self._newborns = newborns
         self._updates = updates
         self._identification = identification
+        self._gate = gate
         self._instruments = instruments
 
     async def RegisterProvisionalPerson(
@@ -71,10 +75,28 @@ class ProvisionalMethods(person_service_pb2_grpc.PersonServiceServicer):
         bound = f"ListProvisionalPersons|{request.organization}|{request.min_age_hours}|{request.notice_due}"
         last = decode_token(request.page_token, bound)
         after = (datetime.fromisoformat(last[0]), UUID(last[1])) if last else None
-        found = await self._provisional.list(current_call().principal, provisional.wanted_in(request), after, limit + 1)
+        principal = current_call().principal
+        found = await self._provisional.list(principal, provisional.wanted_in(request), after, limit + 1)
         end = found[limit - 1] if len(found) > limit else None
+        page = found[:limit]
+        if principal.kind not in AT_FACILITY:
+            # How long entries wait, and where; nothing that describes who they are.
+            return person_service_pb2.ListProvisionalPersonsResponse(
+                items=[provisional.waiting_message(one) for one in page],
+                next_page_token=encode_token((end.came.arrival_at.isoformat(), str(end.person.id)), bound)
+                if end
+                else "",
+            )
+        rulings = await self._gate.rulings(
+            principal,
+            "PersonService/ListProvisionalPersons",
+            [(one.person.id, own_registration(principal, one.person.id)) for one in page],
+        )
+        shown = [(one, ruling.decision) for one, ruling in zip(page, rulings, strict=True) if ruling.permitted]
         return person_service_pb2.ListProvisionalPersonsResponse(
-            items=[provisional.line_message(one) for one in found[:limit]],
+            items=[provisional.line_message(one) for one, _ in shown],
+            decisions=[decision for _, decision in shown],
+            withheld_count=len(page) - len(shown),
             next_page_token=encode_token((end.came.arrival_at.isoformat(), str(end.person.id)), bound) if end else "",
         )
 

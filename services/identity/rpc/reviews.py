@@ -13,9 +13,10 @@ from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
 from services.identity.convert import links, reviews
 from services.identity.convert.scalars import optional, organization_code, request_uuid, resource_id, time_in
+from services.identity.disclosure import Evidence
 from services.identity.rpc.answers import count_outcomes, digest
 from services.identity.rpc.links import LinkMethods
-from services.identity.service import HistoryService, LinkService, ReviewService
+from services.identity.service import Gate, HistoryService, LinkService, ReviewService
 from services.identity.telemetry import Instruments
 
 _USUAL = timedelta(days=30)
@@ -29,11 +30,11 @@ class PersonLinkServicer(LinkMethods):
         service: LinkService,
         histories: HistoryService,
         desk: ReviewService,
+        gate: Gate,
         clock: Clock,
         instruments: Instruments,
     ) -> None:
-        super().__init__(service, histories, instruments)
-        self._desk = desk
+        super().__init__(service, histories, desk, gate, instruments)
         self._clock = clock
 
     async def ListReviewTasks(
@@ -64,9 +65,18 @@ class PersonLinkServicer(LinkMethods):
             id=lambda: resource_id(request.name, "reviewTasks", "name") if request.name else None,
             request_id=lambda: request_uuid(request.request_id),
         )
-        claimed = await self._desk.claim(current_call().principal, digest=digest(request), **found)
+        principal = current_call().principal
+        claimed = await self._desk.claim(principal, digest=digest(request), **found)
+        if claimed is None:
+            return person_link_service_pb2.ClaimReviewTaskResponse()
+        # The claim holds whatever is decided: who may not be shown the sides cannot decide on them, and the claim runs out.
+        evidence = (Evidence("REVIEW_TASK", claimed.task.name),)
+        concerned = (claimed.task.person, *(one.person for one in claimed.task.candidates))
+        decisions = await self._gate.persons(
+            principal, "PersonLinkService/ClaimReviewTask", [(person, evidence) for person in concerned]
+        )
         return person_link_service_pb2.ClaimReviewTaskResponse(
-            task=reviews.claimed_message(claimed, self._clock()) if claimed else None
+            task=reviews.claimed_message(claimed, self._clock()), decisions=decisions
         )
 
     async def DecideReviewTask(

@@ -6,6 +6,7 @@ from services.identity.service.candidates import MatchingService
 from services.identity.service.check_in import CheckInService, WaitingItem, WaitingItems
 from services.identity.service.feed import FeedService, Streams
 from services.identity.service.filing import FilingService
+from services.identity.service.gate import Gate
 from services.identity.service.histories import AccessLedger, HistoryService, Reading
 from services.identity.service.identification import Identification, IdentificationService, Identified
 from services.identity.service.links import LinkService, Wish
@@ -29,6 +30,7 @@ __all__ = [
     "ClaimedTask",
     "FeedService",
     "FilingService",
+    "Gate",
     "HistoryService",
     "Identification",
     "IdentificationService",

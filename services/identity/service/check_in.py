@@ -17,11 +17,14 @@ from services.chassis.clock import Clock
 from services.chassis.errors import PeerRefused, RequestIdReused, Unavailable
 from services.chassis.principal import Principal
 from services.identity.app_assertion import AppAssertions
+from services.identity.check_ins import CheckIns, KeptCheckIn
+from services.identity.disclosure import Evidence
 from services.identity.errors import (
     AppAssertionInvalid,
     CardCodeUnreadable,
     IdentificationConflict,
     IdentifierConflict,
+    ReadNotPermitted,
 )
 from services.identity.model import (
     Assurance,
@@ -36,10 +39,13 @@ from services.identity.model import (
 )
 from services.identity.ports import Store, Transaction
 from services.identity.service.actors import actor
+from services.identity.service.gate import Gate
 from services.identity.service.newborns import HANOI
 from services.identity.service.persons import PersonService
 from services.identity.service.updates import Update, UpdateService
 
+PARTS = ("consent_requests", "appointments", "referrals")
+"""What waits for a person, by field of the answer."""
 RECORD_NOT_CHANGED = "RECORD_NOT_CHANGED"
 """Warning: what the app said agrees with the person, and was not kept as it contradicts something better known."""
 _SEXES = {card_code.CardSex.MALE: Sex.MALE, card_code.CardSex.FEMALE: Sex.FEMALE}
@@ -98,6 +104,8 @@ class CheckedIn:
     referrals: Sequence[WaitingItem] = ()
     unavailable: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    decision: str = ""
+    check_in: str = ""
 
 
 def read_card(code: str) -> Card:
@@ -130,6 +138,8 @@ class CheckInService:
         updates: UpdateService,
         waiting: WaitingItems,
         assertions: AppAssertions | None,
+        decisions: CheckIns,
+        gate: Gate,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -137,6 +147,8 @@ class CheckInService:
         self._updates = updates
         self._waiting = waiting
         self._assertions = assertions
+        self._decisions = decisions
+        self._gate = gate
 
     async def by_code(self, principal: Principal, code: str) -> CheckedIn:
         """With the code of a card. It is read, not verified: neither card's code is signed. Raises CardCodeUnreadable."""
@@ -190,21 +202,48 @@ class CheckInService:
         answer = CheckedIn(method, resolution, assurance, warnings=warnings)
         if resolution.outcome is not Outcome.MATCH or resolution.person is None:
             return answer
-        person, today = resolution.person, self._clock().astimezone(HANOI).date()
+        person, now = resolution.person, self._clock()
+        today = now.astimezone(HANOI).date()
+        kept, untold = await self._keep(KeptCheckIn.of(person, principal.facility or "", now, today))
+        answer = replace(answer, check_in=kept.name, unavailable=untold)
+        evidence = (Evidence("CHECK_IN", kept.name),)
+        try:
+            (ruling,) = await self._gate.rulings(principal, "CheckInService/CheckIn", [(person, evidence)])
+        except (Unavailable, PeerRefused) as error:
+            return replace(answer, unavailable=(*untold, *((part, error.reason) for part in PARTS)))
+        if not ruling.permitted:
+            return replace(
+                answer,
+                unavailable=(*untold, *((part, ReadNotPermitted.reason) for part in PARTS)),
+                decision=ruling.decision,
+            )
         parts: dict[str, Callable[[], Awaitable[Sequence[WaitingItem]]]] = {
             "consent_requests": lambda: self._waiting.consent_requests(person),
             "appointments": lambda: self._waiting.appointments(person, today),
             "referrals": lambda: self._waiting.referrals(person),
         }
         found = dict(zip(parts, await asyncio.gather(*map(_part, parts.values())), strict=True))
-        return CheckedIn(
-            method,
-            resolution,
-            assurance,
-            unavailable=tuple((name, one) for name, one in found.items() if isinstance(one, str)),
-            warnings=warnings,
-            **{name: one for name, one in found.items() if not isinstance(one, str)},
+        missing = tuple((name, one) for name, one in found.items() if isinstance(one, str))
+        items = {name: one for name, one in found.items() if not isinstance(one, str)}
+        return replace(
+            answer,
+            unavailable=(*untold, *missing),
+            decision=ruling.decision,
+            consent_requests=items.get("consent_requests", ()),
+            appointments=items.get("appointments", ()),
+            referrals=items.get("referrals", ()),
         )
+
+    async def _keep(self, check_in: KeptCheckIn) -> tuple[KeptCheckIn, tuple[tuple[str, str], ...]]:
+        """Tells the decision point, so that the first read after this one finds it told, and keeps the check-in; what could not be told is kept
+        with it and told later. Returns it with why it is not told yet."""
+        untold: tuple[tuple[str, str], ...] = ()
+        try:
+            await self._decisions.tell([check_in])
+        except (Unavailable, PeerRefused) as error:
+            untold = (("check_in", error.reason),)
+        await self._store.write(lambda transaction: transaction.keep_check_in(check_in, told=not untold))
+        return check_in, untold
 
 
 async def _part(ask: Callable[[], Awaitable[Sequence[WaitingItem]]]) -> Sequence[WaitingItem] | str:

@@ -7,15 +7,16 @@ first cannot tell whether somebody will look again, and who looks again does not
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.chassis.clock import Clock
-from services.chassis.principal import Principal
+from services.chassis.principal import Principal, PrincipalKind
 from services.identity.desk import TaskPlace
+from services.identity.disclosure import Evidence
 from services.identity.errors import (
     AlreadyLinked,
     EtagMismatch,
@@ -40,6 +41,8 @@ from services.identity.service.links import LinkService
 from services.identity.service.trees import contradict
 
 CLAIM = timedelta(minutes=30)
+_LINK_EVENTS = 50
+_MOST_EVIDENCE = 10
 DOUBLE_SHARE = 0.02
 """Share of the tasks that a second steward looks at only to measure agreement."""
 
@@ -71,6 +74,11 @@ class Verdict:
     etag: str = ""
 
 
+def concerned(task: ReviewTask) -> frozenset[UUID]:
+    """The entries that a task is about."""
+    return frozenset({task.person, *(one.person for one in task.candidates)})
+
+
 class ReviewService:
     """Use cases around review tasks."""
 
@@ -84,6 +92,23 @@ class ReviewService:
     ) -> Sequence[ReviewTask]:
         """A page of tasks, those with most documents waiting first, without values. Without a state, all that are not decided."""
         return await self._store.read(lambda transaction: transaction.review_tasks(state, facility, after, limit))
+
+    async def interest(self, principal: Principal, entries: Collection[UUID]) -> tuple[Evidence, ...]:
+        """Why a steward may look at a person, by any of the entries that stand for them: a task that the steward holds, or a link of theirs."""
+        if principal.kind is not PrincipalKind.STEWARD:
+            return ()
+        by, now = actor(principal), self._clock()
+
+        async def work(transaction: Transaction) -> tuple[Evidence, ...]:
+            held = [one for one in await transaction.held_tasks(by, now) if concerned(one) & set(entries)]
+            events = await transaction.link_events(entries, None, _LINK_EVENTS)
+            links = dict.fromkeys(one.link for one in events if one.link is not None)
+            return (
+                *(Evidence("REVIEW_TASK", one.name) for one in held),
+                *(Evidence("PERSON_LINK", f"personLinks/{link}") for link in links),
+            )[:_MOST_EVIDENCE]
+
+        return await self._store.read(work)
 
     async def claim(self, principal: Principal, id: UUID | None, request_id: str, digest: bytes) -> ClaimedTask | None:
         """Claims a task, or the first one that the steward may decide (None when there is none). Raises ReviewTaskNotFound also for tasks that

@@ -14,9 +14,9 @@ from lienthong.type.v1 import period_pb2
 
 from services.chassis.database import Database
 from tests.fixtures.identities import Running
-from tests.integration.referrals.conftest import consent, consent_settings, kept, rows
+from tests.integration.referrals.conftest import kept, rows
 
-__all__ = ["consent", "consent_settings", "kept"]
+__all__ = ["kept"]
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 pb = treatment_relation_service_pb2
 
@@ -44,12 +44,12 @@ async def tell(consent: Running, *relations: pb.TreatmentRelation, role: str = "
         await stub.RecordTreatmentRelations(pb.RecordTreatmentRelationsRequest(relations=relations), timeout=5)
 
 
-async def test_of_one_resource_what_was_recorded_last_counts(consent: Running, kept: Database) -> None:
+async def test_of_one_resource_what_was_recorded_last_counts(decision_point: Running, kept: Database) -> None:
     person, resource = uuid4(), uuid4()
     later = NOW + timedelta(hours=2)
-    await tell(consent, check_in(person, resource), check_in(person, uuid4()))
-    await tell(consent, check_in(person, resource, later), check_in(person, resource))
-    await tell(consent, check_in(person, resource))
+    await tell(decision_point, check_in(person, resource), check_in(person, uuid4()))
+    await tell(decision_point, check_in(person, resource, later), check_in(person, resource))
+    await tell(decision_point, check_in(person, resource))
     found = await rows(
         kept, f"SELECT starts_at, ends_at, recorded_at FROM treatment_relation WHERE resource = 'checkIns/{resource}'"
     )
@@ -57,7 +57,7 @@ async def test_of_one_resource_what_was_recorded_last_counts(consent: Running, k
     assert await rows(kept, "SELECT count(*) FROM treatment_relation") == [(2,)]
 
 
-async def test_each_role_tells_its_own_and_every_wrong_field_is_named(consent: Running, kept: Database) -> None:
+async def test_each_role_tells_its_own_and_every_wrong_field_is_named(decision_point: Running, kept: Database) -> None:
     wrong = check_in(uuid4(), uuid4(), hours=25)
     wrong.resource, wrong.person, wrong.organization = "referrals/1", "x", "organizations/1"
     open_end = check_in(uuid4(), uuid4())
@@ -65,7 +65,7 @@ async def test_each_role_tells_its_own_and_every_wrong_field_is_named(consent: R
     unknown = check_in(uuid4(), uuid4())
     unknown.type = "FRIENDSHIP"
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await tell(consent, check_in(uuid4(), uuid4()), wrong, open_end, unknown)
+        await tell(decision_point, check_in(uuid4(), uuid4()), wrong, open_end, unknown)
     named = {(one.field, one.reason) for one in from_rpc_error(caught.value).violations}
     assert named == {
         ("relations[1].resource", "NAME_INVALID"),
@@ -76,9 +76,9 @@ async def test_each_role_tells_its_own_and_every_wrong_field_is_named(consent: R
         ("relations[3].type", "TYPE_UNKNOWN"),
     }
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await tell(consent, check_in(uuid4(), uuid4()), role="referrals")
+        await tell(decision_point, check_in(uuid4(), uuid4()), role="referrals")
     assert [one.reason for one in from_rpc_error(caught.value).violations] == ["TYPE_OF_ANOTHER_ROLE"]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await tell(consent, *(check_in(uuid4(), uuid4()) for _ in range(201)))
+        await tell(decision_point, *(check_in(uuid4(), uuid4()) for _ in range(201)))
     assert [one.reason for one in from_rpc_error(caught.value).violations] == ["COUNT_OUT_OF_RANGE"]
     assert await rows(kept, "SELECT count(*) FROM treatment_relation") == [(0,)]

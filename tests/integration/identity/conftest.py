@@ -62,14 +62,19 @@ def organization(code: str) -> organization_pb2.Organization:
 
 
 @pytest.fixture
-def settings(identities: Identities, database_for: DatabaseFor, keyring_file: Path) -> Settings:
-    # Nobody listens there: the consent role is asked for consequences only.
+def consent_address() -> str:
+    """Nobody listens there; tests that read persons overrule it."""
+    return "127.0.0.1:9"
+
+
+@pytest.fixture
+def settings(identities: Identities, database_for: DatabaseFor, keyring_file: Path, consent_address: str) -> Settings:
     return Settings(
         identities.server_settings("identity"),
         database_for("identity"),
         TelemetrySettings(),
         keyring_file,
-        "127.0.0.1:9",
+        consent_address,
         "127.0.0.1:9",
     )
 

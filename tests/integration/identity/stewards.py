@@ -79,6 +79,13 @@ class Steward:
                 return found
 
 
+async def own(identity: Running, name: str) -> person_pb2.Person:
+    """An entry as the person sees it, who has no need of a task or a link."""
+    async with identity.as_citizen(name) as channel:
+        request = person_service_pb2.GetPersonRequest(name=name)
+        return (await person_service_pb2_grpc.PersonServiceStub(channel).GetPerson(request, timeout=TIMEOUT)).person
+
+
 def link_request(person: str, target: str) -> person_link_service_pb2.LinkPersonsRequest:
     """A wish of its own."""
     return person_link_service_pb2.LinkPersonsRequest(

@@ -27,6 +27,12 @@ MATCH = person_service_pb2.RESOLUTION_OUTCOME_MATCH
 TIMEOUT = 10
 
 
+@pytest.fixture
+def consent_address(decision_point: Running) -> str:
+    """Persons are read here, and each read rests on a decision."""
+    return decision_point.address
+
+
 def details(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     """The google.rpc status of a refusal."""
     trailers = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata())

@@ -20,6 +20,12 @@ from tests.integration.identity.test_persons import TIMEOUT, reason
 FEMALE = administrative_sex_pb2.ADMINISTRATIVE_SEX_FEMALE
 
 
+@pytest.fixture
+def consent_address(decision_point: Running) -> str:
+    """Persons are read here, and each read rests on a decision."""
+    return decision_point.address
+
+
 def ago(hours: float) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(datetime.now(UTC) - timedelta(hours=hours))

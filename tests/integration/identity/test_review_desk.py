@@ -30,7 +30,7 @@ from services.identity.postgres import PostgresStore
 from services.identity.service.reviews import DOUBLE_SHARE
 from tests.fixtures.identities import Running
 from tests.integration.identity.conftest import NAME, demographics
-from tests.integration.identity.stewards import Steward, steward, wrong_fields
+from tests.integration.identity.stewards import Steward, own, steward, wrong_fields
 from tests.integration.identity.test_persons import TIMEOUT, reason
 
 ONE, TWO, THREE = "001185000001", "001185000002", "001185000003"
@@ -42,6 +42,12 @@ CLAIMED = person_link_pb2.REVIEW_TASK_STATE_CLAIMED
 SECOND = person_link_pb2.REVIEW_TASK_STATE_SECOND_REVIEW
 DECIDED = person_link_pb2.REVIEW_TASK_STATE_DECIDED
 DISPUTED = person_link_pb2.REVIEW_TASK_STATE_DISPUTED
+
+
+@pytest.fixture
+def consent_address(decision_point: Running) -> str:
+    """Persons are read here, and each read rests on a decision."""
+    return decision_point.address
 
 
 @dataclass(frozen=True)
@@ -243,7 +249,9 @@ async def test_verified_numbers_are_looked_at_twice_and_the_first_finding_is_hid
         assert first.double_review
         half = await decide(desk, first, SAME, two)
         assert (half.task.state, half.link) == (SECOND, "")
-        assert (await desk.person(two)).person.name == two
+        # Nothing is linked, and who holds no claim any more has no business with the persons.
+        assert (await own(identity, two)).name == two
+        assert await refusal(desk.person(two)) == "READ_NOT_PERMITTED"
         # Who has decided once is not asked again, and does not see the task waiting for the other.
         assert not (await claim(desk)).name
         assert await refusal(claim(desk, name)) == "REVIEW_TASK_NOT_FOUND"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
@@ -11,7 +10,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from google.type import date_pb2
-from joserfc.jwk import ECKey
 from lienthong.referrals.v1 import (
     referral_pb2,
     referral_service_pb2,
@@ -25,14 +23,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
 from services.chassis.settings import TelemetrySettings
-from services.consent.__main__ import compose as compose_consent
-from services.consent.ciba import CibaSettings
 from services.consent.config import Settings as ConsentSettings
 from services.referrals.config import Settings
 from services.referrals.relations import VIETNAM
 from tests.fixtures.database import DatabaseFor
-from tests.fixtures.identities import Identities, Running, StartRole
-from tests.fixtures.registry import registered
+from tests.fixtures.identities import Identities, Running
 
 SOURCE, TARGET = "01001", "79001"
 
@@ -109,35 +104,9 @@ async def rows(database: Database, statement: str) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture
-def consent_settings(
-    identities: Identities, database_for: DatabaseFor, keyring_file: Path, tmp_path: Path
-) -> ConsentSettings:
-    """Of a consent role that hears of the registries, without an identity role."""
-    key = tmp_path / "client.jwk"
-    key.write_text(json.dumps(ECKey.generate_key("P-256").as_dict(private=True)), "utf-8")
-    jwks = tmp_path / "jwks.json"
-    jwks.write_text(json.dumps(identities.issuer.jwks), "utf-8")
-    return ConsentSettings(
-        server=identities.server_settings("consent"),
-        database=registered(database_for("consent")),
-        telemetry=TelemetrySettings(log_level="error"),
-        ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
-        keyring=keyring_file,
-        identity_address="127.0.0.1:1",
-    )
-
-
-@pytest.fixture
-async def consent(start_role: StartRole, consent_settings: ConsentSettings) -> AsyncIterator[Running]:
-    """The consent role."""
-    async with start_role("consent", compose_consent, consent_settings) as running:
-        yield running
-
-
-@pytest.fixture
-async def kept(consent_settings: ConsentSettings) -> AsyncIterator[Database]:
+async def kept(decision_settings: ConsentSettings) -> AsyncIterator[Database]:
     """The database of the consent role."""
-    async with Database(consent_settings.database) as database:
+    async with Database(decision_settings.database) as database:
         yield database
 
 

@@ -47,11 +47,11 @@ def midnight(days: int) -> datetime:
 
 
 async def test_papers_show_treatment_as_soon_as_they_come(
-    start_role: StartRole, settings: Settings, consent: Running, kept: Database
+    start_role: StartRole, settings: Settings, decision_point: Running, kept: Database
 ) -> None:
     async with (
         Database(settings.database) as database,
-        start_role("referrals", compose, replace(settings, consent_address=consent.address)) as running,
+        start_role("referrals", compose, replace(settings, consent_address=decision_point.address)) as running,
     ):
         referrals = Referrals(running, database)
         sent, seen = person(), person()
@@ -73,11 +73,11 @@ async def test_papers_show_treatment_as_soon_as_they_come(
 
 
 async def test_what_is_over_shows_nothing(
-    start_role: StartRole, settings: Settings, consent: Running, kept: Database
+    start_role: StartRole, settings: Settings, decision_point: Running, kept: Database
 ) -> None:
     async with (
         Database(settings.database) as database,
-        start_role("referrals", compose, replace(settings, consent_address=consent.address)) as running,
+        start_role("referrals", compose, replace(settings, consent_address=decision_point.address)) as running,
     ):
         old = today() - timedelta(days=60)
         await Referrals(running, database).imports(
@@ -87,7 +87,7 @@ async def test_what_is_over_shows_nothing(
 
 
 async def test_it_is_told_once_the_decision_point_is_back(
-    start_role: StartRole, settings: Settings, consent_settings: ConsentSettings, kept: Database
+    start_role: StartRole, settings: Settings, decision_settings: ConsentSettings, kept: Database
 ) -> None:
     ports = Ports()
     address = ports.reserve()
@@ -101,14 +101,14 @@ async def test_it_is_told_once_the_decision_point_is_back(
             # It was tried, and is kept.
             while not await rows(database, "SELECT 1 FROM outbox_aggregate WHERE last_reason = 'PEER_UNAVAILABLE'"):
                 await asyncio.sleep(0.05)
-        there = replace(consent_settings, server=replace(consent_settings.server, listen=address))
+        there = replace(decision_settings, server=replace(decision_settings.server, listen=address))
         async with start_role("consent", compose_consent, there):
             assert [row[0] for row in await until(kept, 1)] == [patient]
     ports.release()
 
 
 async def test_what_was_there_before_is_told_by_the_migration(
-    start_role: StartRole, settings: Settings, consent: Running, kept: Database
+    start_role: StartRole, settings: Settings, decision_point: Running, kept: Database
 ) -> None:
     path = Path(services.referrals.__file__).with_name("migrations") / "versions" / "0004_outbox.py"
     spec = importlib.util.spec_from_file_location("migration", path)
@@ -127,5 +127,5 @@ async def test_what_was_there_before_is_told_by_the_migration(
             await connection.execute(text(migration._QUEUE))
 
         await database.write(as_before)
-    async with start_role("referrals", compose, replace(settings, consent_address=consent.address)):
+    async with start_role("referrals", compose, replace(settings, consent_address=decision_point.address)):
         assert {row[0] for row in await until(kept, 2)} == {sent, seen}

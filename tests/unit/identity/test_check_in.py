@@ -16,9 +16,11 @@ from joserfc.jwk import ECKey, KeySet
 
 from services.chassis.errors import PeerUnavailable
 from services.identity.app_assertion import TYPE, AppAssertions
+from services.identity.check_ins import KeptCheckIn
+from services.identity.disclosure import Evidence, Ground, Ruling, Wanted
 from services.identity.errors import AppAssertionInvalid, CardCodeUnreadable
 from services.identity.model import Assurance, BirthDate, Demographics, Identifier, IdentifierType, Outcome, Query, Sex
-from services.identity.service import CheckInService, WaitingItem
+from services.identity.service import CheckInService, Gate, WaitingItem
 from services.identity.service.check_in import RECORD_NOT_CHANGED, CheckInMethod, read_card
 from tests.unit.identity.conftest import CLINIC, HOSPITAL, NOW, Operations
 from tests.unit.identity.test_filing import HOA, file, said
@@ -53,10 +55,34 @@ class Scripted:
 
 
 @dataclass
+class DecisionPoint:
+    """`CheckIns` and `Decisions`, as a script."""
+
+    told: list[KeptCheckIn] = field(default_factory=list)
+    asked: list[Wanted] = field(default_factory=list)
+    deaf: bool = False
+    away: bool = False
+    refuses: bool = False
+
+    async def tell(self, check_ins: Sequence[KeptCheckIn]) -> None:
+        if self.deaf or self.away:
+            raise PeerUnavailable("consent")
+        self.told += check_ins
+
+    async def decide(self, method: str, wanted: Sequence[Wanted]) -> Sequence[Ruling]:
+        if self.away:
+            raise PeerUnavailable("consent")
+        assert method == "lienthong.identity.v1.CheckInService/CheckIn"
+        self.asked += wanted
+        return [Ruling("decisions/1", permitted=not self.refuses) for _ in wanted]
+
+
+@dataclass
 class Kiosk:
     operations: Operations
     waiting: Scripted
     service: CheckInService
+    decisions: DecisionPoint
 
 
 @pytest.fixture
@@ -64,9 +90,16 @@ def kiosk(operations: Operations) -> Kiosk:
     keys, waiting = KeySet([KEY]), Scripted()
     assertions = AppAssertions(ISSUER, AUDIENCE, keys, operations.clock)
     service = CheckInService(
-        operations.store, operations.clock, operations.persons, operations.updates, waiting, assertions
+        operations.store,
+        operations.clock,
+        operations.persons,
+        operations.updates,
+        waiting,
+        assertions,
+        decisions := DecisionPoint(),
+        Gate(decisions),
     )
-    return Kiosk(operations, waiting, service)
+    return Kiosk(operations, waiting, service, decisions)
 
 
 def asserted(key: ECKey = KEY, typ: str = TYPE, **changes: Any) -> str:
@@ -105,6 +138,46 @@ async def test_a_card_leads_to_the_person_and_to_what_waits(kiosk: Kiosk) -> Non
     day = NOW.astimezone(UTC) + timedelta(hours=7)
     assert (f"appointments {day.date()}", person) in kiosk.waiting.asked
     assert answer.unavailable == ()
+
+
+async def test_a_check_in_is_told_and_shows_why_what_waits_may_be_said(kiosk: Kiosk) -> None:
+    person = await known(kiosk.operations)
+    answer = await kiosk.service.by_code(HOSPITAL, CODE)
+    (told,) = kiosk.decisions.told
+    assert (told.person, told.facility, told.at, told.name) == (person, HOSPITAL.facility, NOW, answer.check_in)
+    assert kiosk.decisions.asked == [Wanted(person, Ground.TREATMENT, (Evidence("CHECK_IN", answer.check_in),))]
+    assert answer.decision == "decisions/1"
+    # Again on the same day it is the same check-in; at another facility, or on the next day, another.
+    assert (await kiosk.service.by_code(HOSPITAL, CODE)).check_in == answer.check_in
+    assert (await kiosk.service.by_code(CLINIC, CODE)).check_in != answer.check_in
+    kiosk.operations.clock.advance(timedelta(days=1))
+    assert (await kiosk.service.by_code(HOSPITAL, CODE)).check_in != answer.check_in
+
+
+async def test_what_cannot_be_told_is_kept_and_the_answer_says_so(kiosk: Kiosk) -> None:
+    await known(kiosk.operations)
+    kiosk.decisions.deaf = True
+    answer = await kiosk.service.by_code(HOSPITAL, CODE)
+    assert answer.unavailable == (("check_in", "PEER_UNAVAILABLE"),)
+    assert answer.decision == "decisions/1"
+    assert len(answer.referrals) == 1
+    assert [f"checkIns/{id}" for id in kiosk.operations.store.untold] == [answer.check_in]
+
+
+@pytest.mark.parametrize(("away", "reason"), [(True, "PEER_UNAVAILABLE"), (False, "READ_NOT_PERMITTED")])
+async def test_without_a_permission_nothing_is_said_of_what_waits(kiosk: Kiosk, away: bool, reason: str) -> None:
+    person = await known(kiosk.operations)
+    kiosk.decisions.away, kiosk.decisions.refuses = away, True
+    answer = await kiosk.service.by_code(HOSPITAL, CODE)
+    # Who it is was found by what the caller sent, and is answered.
+    assert answer.resolution.person == person
+    assert (answer.consent_requests, answer.appointments, answer.referrals) == ((), (), ())
+    assert {one for one in answer.unavailable if one[0] != "check_in"} == {
+        ("consent_requests", reason),
+        ("appointments", reason),
+        ("referrals", reason),
+    }
+    assert kiosk.waiting.asked == []
 
 
 async def test_a_role_that_is_down_costs_its_part_only(kiosk: Kiosk) -> None:
@@ -190,7 +263,9 @@ async def test_assertions_that_do_not_hold(kiosk: Kiosk, text: str, cause: str) 
 
 async def test_without_a_provider_no_assertion_holds(kiosk: Kiosk) -> None:
     of = kiosk.operations
-    service = CheckInService(of.store, of.clock, of.persons, of.updates, kiosk.waiting, None)
+    service = CheckInService(
+        of.store, of.clock, of.persons, of.updates, kiosk.waiting, None, kiosk.decisions, Gate(kiosk.decisions)
+    )
     with pytest.raises(AppAssertionInvalid) as refused:
         await service.by_assertion(HOSPITAL, asserted())
     assert refused.value.metadata == {"cause": "NOT_CONFIGURED"}

@@ -32,7 +32,8 @@ class TreatmentEvidence(message.Message):
     RESOURCE_FIELD_NUMBER: builtins.int
     type: builtins.str
     """`REFERRAL`, `APPOINTMENT`, `CHECK_IN`, `OWN_DOCUMENT` (the facility made the document itself), `OWN_REGISTRATION` (it registered the
-    person) or `REVIEW_TASK` (a steward claimed the task).
+    person), `REVIEW_TASK` (a steward claimed the task)
+    or `PERSON_LINK` (a steward keeps the links of the entry).
     """
     resource: builtins.str
     """Resource name of the evidence."""

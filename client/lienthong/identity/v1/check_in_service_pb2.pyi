@@ -233,10 +233,16 @@ class CheckInResponse(message.Message):
     REFERRALS_FIELD_NUMBER: builtins.int
     UNAVAILABLE_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    CHECK_IN_FIELD_NUMBER: builtins.int
     method: CheckInMethod.ValueType
     """How identity was shown."""
     assurance: person_pb2.IdentifierAssurance.ValueType
     """Assurance of what was shown."""
+    decision: builtins.str
+    """The decision that allowed to say what waits, `decisions/{uuid}`; empty when there was none, and then nothing of it is said."""
+    check_in: builtins.str
+    """The check-in, `checkIns/{uuid}`: for 24 hours it shows that this facility treats the person. Empty when nobody was found."""
     @builtins.property
     def resolution(self) -> person_service_pb2.PersonResolution:
         """The resolution; `person` on MATCH."""
@@ -272,10 +278,12 @@ class CheckInResponse(message.Message):
         referrals: abc.Iterable[WaitingItem] | None = ...,
         unavailable: abc.Iterable[UnavailablePart] | None = ...,
         warnings: abc.Iterable[builtins.str] | None = ...,
+        decision: builtins.str = ...,
+        check_in: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["resolution", b"resolution"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["appointments", b"appointments", "assurance", b"assurance", "consent_requests", b"consent_requests", "method", b"method", "referrals", b"referrals", "resolution", b"resolution", "unavailable", b"unavailable", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["appointments", b"appointments", "assurance", b"assurance", "check_in", b"check_in", "consent_requests", b"consent_requests", "decision", b"decision", "method", b"method", "referrals", b"referrals", "resolution", b"resolution", "unavailable", b"unavailable", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -288,7 +296,7 @@ class UnavailablePart(message.Message):
     PART_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     part: builtins.str
-    """Field of the answer."""
+    """Field of the answer; `check_in` when it is kept and the role that decides on reads could not be told of it yet."""
     reason: builtins.str
     """Stable reason."""
     def __init__(

@@ -53,7 +53,8 @@ class CheckInServiceServicer(object):
 
     def CheckIn(self, request, context):
         """Reads a scanned code or an assertion of the national ID app, finds the person, and returns what waits for them at this facility today:
-        open consent requests, appointments and referrals. Creates nothing. What a peer could not say is named, the rest is returned.
+        open consent requests, appointments and referrals. Keeps the check-in, which shows treatment for 24 hours; the same person at the same
+        facility again on that day is the same check-in. What a peer could not say is named, the rest is returned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

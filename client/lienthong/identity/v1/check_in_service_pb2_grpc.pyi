@@ -18,7 +18,8 @@ class CheckInServiceStub:
     def __init__(self, channel: aio.Channel) -> None: ...
     CheckIn: aio.UnaryUnaryMultiCallable[check_in_service_pb2.CheckInRequest, check_in_service_pb2.CheckInResponse]
     """Reads a scanned code or an assertion of the national ID app, finds the person, and returns what waits for them at this facility today:
-    open consent requests, appointments and referrals. Creates nothing. What a peer could not say is named, the rest is returned.
+    open consent requests, appointments and referrals. Keeps the check-in, which shows treatment for 24 hours; the same person at the same
+    facility again on that day is the same check-in. What a peer could not say is named, the rest is returned.
     """
     ParseCardCode: aio.UnaryUnaryMultiCallable[check_in_service_pb2.ParseCardCodeRequest, check_in_service_pb2.ParseCardCodeResponse]
     """Reads a scanned code without looking for anybody: what stands in it, field by field, with warnings."""
@@ -33,7 +34,8 @@ class CheckInServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[check_in_service_pb2.CheckInRequest, abc.Awaitable[check_in_service_pb2.CheckInResponse]],
     ) -> abc.Awaitable[check_in_service_pb2.CheckInResponse]:
         """Reads a scanned code or an assertion of the national ID app, finds the person, and returns what waits for them at this facility today:
-        open consent requests, appointments and referrals. Creates nothing. What a peer could not say is named, the rest is returned.
+        open consent requests, appointments and referrals. Keeps the check-in, which shows treatment for 24 hours; the same person at the same
+        facility again on that day is the same check-in. What a peer could not say is named, the rest is returned.
         """
 
     @abc_1.abstractmethod

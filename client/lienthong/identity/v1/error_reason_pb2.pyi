@@ -78,6 +78,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """A mother cannot be her own child, and a newborn needs an order among its siblings that is free."""
     ERROR_REASON_ORGANIZATION_PARENT_INVALID: _ErrorReason.ValueType  # 27
     """The parent would make the hierarchy of facilities circular or is unknown."""
+    ERROR_REASON_READ_NOT_PERMITTED: _ErrorReason.ValueType  # 28
+    """The decision was a refusal; metadata `decision` and `would_change`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `identity.lienthong.vn`; the reason on the wire is the value's name
@@ -140,3 +142,5 @@ ERROR_REASON_NEWBORN_CONFLICT: ErrorReason.ValueType  # 26
 """A mother cannot be her own child, and a newborn needs an order among its siblings that is free."""
 ERROR_REASON_ORGANIZATION_PARENT_INVALID: ErrorReason.ValueType  # 27
 """The parent would make the hierarchy of facilities circular or is unknown."""
+ERROR_REASON_READ_NOT_PERMITTED: ErrorReason.ValueType  # 28
+"""The decision was a refusal; metadata `decision` and `would_change`."""

@@ -534,6 +534,9 @@ class GetPersonAsOfResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     PERSON_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    decision: builtins.str
+    """The decision that allowed it, `decisions/{uuid}`."""
     @builtins.property
     def person(self) -> person_pb2.Person:
         """The person as it was known then."""
@@ -542,10 +545,11 @@ class GetPersonAsOfResponse(message.Message):
         self,
         *,
         person: person_pb2.Person | None = ...,
+        decision: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decision", b"decision", "person", b"person"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -637,7 +641,12 @@ class ClaimReviewTaskResponse(message.Message):
 
     DESCRIPTOR: descriptor.Descriptor
 
+    DECISIONS_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def decisions(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The decisions that allowed to show both sides, `decisions/{uuid}`: of the person, then of the candidates in their order."""
+
     @builtins.property
     def task(self) -> person_link_pb2.ReviewTask:
         """The task with both sides; absent when none waits."""
@@ -645,11 +654,12 @@ class ClaimReviewTaskResponse(message.Message):
     def __init__(
         self,
         *,
+        decisions: abc.Iterable[builtins.str] | None = ...,
         task: person_link_pb2.ReviewTask | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decisions", b"decisions", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

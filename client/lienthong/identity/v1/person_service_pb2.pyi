@@ -877,21 +877,31 @@ class ListProvisionalPersonsResponse(message.Message):
 
     ITEMS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    DECISIONS_FIELD_NUMBER: builtins.int
+    WITHHELD_COUNT_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """Token of the next page; empty at the end."""
+    withheld_count: builtins.int
+    """Lines of this page that were left out because the decision was a refusal."""
     @builtins.property
     def items(self) -> containers.RepeatedCompositeFieldContainer[ProvisionalPersonItem]:
         """The lines, oldest first."""
+
+    @builtins.property
+    def decisions(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The decisions that allowed them, `decisions/{uuid}`, one for each item, in their order."""
 
     def __init__(
         self,
         *,
         items: abc.Iterable[ProvisionalPersonItem] | None = ...,
         next_page_token: builtins.str = ...,
+        decisions: abc.Iterable[builtins.str] | None = ...,
+        withheld_count: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decisions", b"decisions", "items", b"items", "next_page_token", b"next_page_token", "withheld_count", b"withheld_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1146,6 +1156,9 @@ class GetPersonResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     PERSON_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    decision: builtins.str
+    """The decision that allowed it, `decisions/{uuid}`."""
     @builtins.property
     def person(self) -> person_pb2.Person:
         """The person."""
@@ -1154,9 +1167,10 @@ class GetPersonResponse(message.Message):
         self,
         *,
         person: person_pb2.Person | None = ...,
+        decision: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["person", b"person"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decision", b"decision", "person", b"person"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -28,7 +28,7 @@ from google.type import date_pb2 as google_dot_type_dot_date__pb2
 from lienthong.referrals.v1 import appointment_pb2 as lienthong_dot_referrals_dot_v1_dot_appointment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/referrals/v1/appointment_service.proto\x12\x16lienthong.referrals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\x1a(lienthong/referrals/v1/appointment.proto\"+\n\x15GetAppointmentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"R\n\x16GetAppointmentResponse\x12\x38\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32#.lienthong.referrals.v1.Appointment\"\xba\x01\n\x17ListAppointmentsRequest\x12+\n\nstart_date\x18\x01 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12)\n\x08\x65nd_date\x18\x02 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"n\n\x18ListAppointmentsResponse\x12\x39\n\x0c\x61ppointments\x18\x01 \x03(\x0b\x32#.lienthong.referrals.v1.Appointment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xbb\x02\n\x12\x41ppointmentService\x12\x92\x01\n\x0eGetAppointment\x12-.lienthong.referrals.v1.GetAppointmentRequest\x1a..lienthong.referrals.v1.GetAppointmentResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=appointments/*}\x12\x8f\x01\n\x10ListAppointments\x12/.lienthong.referrals.v1.ListAppointmentsRequest\x1a\x30.lienthong.referrals.v1.ListAppointmentsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/appointmentsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0lienthong/referrals/v1/appointment_service.proto\x12\x16lienthong.referrals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\x1a(lienthong/referrals/v1/appointment.proto\"+\n\x15GetAppointmentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"d\n\x16GetAppointmentResponse\x12\x38\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32#.lienthong.referrals.v1.Appointment\x12\x10\n\x08\x64\x65\x63ision\x18\x02 \x01(\t\"\xba\x01\n\x17ListAppointmentsRequest\x12+\n\nstart_date\x18\x01 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12)\n\x08\x65nd_date\x18\x02 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"\x99\x01\n\x18ListAppointmentsResponse\x12\x39\n\x0c\x61ppointments\x18\x01 \x03(\x0b\x32#.lienthong.referrals.v1.Appointment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\tdecisions\x18\x03 \x03(\t\x12\x16\n\x0ewithheld_count\x18\x04 \x01(\x05\x32\xbb\x02\n\x12\x41ppointmentService\x12\x92\x01\n\x0eGetAppointment\x12-.lienthong.referrals.v1.GetAppointmentRequest\x1a..lienthong.referrals.v1.GetAppointmentResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=appointments/*}\x12\x8f\x01\n\x10ListAppointments\x12/.lienthong.referrals.v1.ListAppointmentsRequest\x1a\x30.lienthong.referrals.v1.ListAppointmentsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/appointmentsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,11 +54,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAPPOINTMENTREQUEST']._serialized_start=205
   _globals['_GETAPPOINTMENTREQUEST']._serialized_end=248
   _globals['_GETAPPOINTMENTRESPONSE']._serialized_start=250
-  _globals['_GETAPPOINTMENTRESPONSE']._serialized_end=332
-  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_start=335
-  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_end=521
-  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_start=523
-  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_end=633
-  _globals['_APPOINTMENTSERVICE']._serialized_start=636
-  _globals['_APPOINTMENTSERVICE']._serialized_end=951
+  _globals['_GETAPPOINTMENTRESPONSE']._serialized_end=350
+  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_start=353
+  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_end=539
+  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_start=542
+  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_end=695
+  _globals['_APPOINTMENTSERVICE']._serialized_start=698
+  _globals['_APPOINTMENTSERVICE']._serialized_end=1013
 # @@protoc_insertion_point(module_scope)

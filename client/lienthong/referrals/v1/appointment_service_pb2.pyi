@@ -47,6 +47,9 @@ class GetAppointmentResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     APPOINTMENT_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    decision: builtins.str
+    """The decision that allowed it, `decisions/{uuid}`."""
     @builtins.property
     def appointment(self) -> appointment_pb2.Appointment:
         """The appointment."""
@@ -55,10 +58,11 @@ class GetAppointmentResponse(message.Message):
         self,
         *,
         appointment: appointment_pb2.Appointment | None = ...,
+        decision: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["appointment", b"appointment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["appointment", b"appointment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["appointment", b"appointment", "decision", b"decision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -110,20 +114,30 @@ class ListAppointmentsResponse(message.Message):
 
     APPOINTMENTS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    DECISIONS_FIELD_NUMBER: builtins.int
+    WITHHELD_COUNT_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """Token of the next page; empty at the end."""
+    withheld_count: builtins.int
+    """Appointments of this page that were left out because the decision was a refusal."""
     @builtins.property
     def appointments(self) -> containers.RepeatedCompositeFieldContainer[appointment_pb2.Appointment]:
         """The appointments."""
+
+    @builtins.property
+    def decisions(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The decisions that allowed them, `decisions/{uuid}`, one for each person."""
 
     def __init__(
         self,
         *,
         appointments: abc.Iterable[appointment_pb2.Appointment] | None = ...,
         next_page_token: builtins.str = ...,
+        decisions: abc.Iterable[builtins.str] | None = ...,
+        withheld_count: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["appointments", b"appointments", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["appointments", b"appointments", "decisions", b"decisions", "next_page_token", b"next_page_token", "withheld_count", b"withheld_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

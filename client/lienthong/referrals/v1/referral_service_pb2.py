@@ -28,7 +28,7 @@ from lienthong.referrals.v1 import referral_pb2 as lienthong_dot_referrals_dot_v
 from lienthong.type.v1 import access_context_pb2 as lienthong_dot_type_dot_v1_dot_access__context__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-lienthong/referrals/v1/referral_service.proto\x12\x16lienthong.referrals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a%lienthong/referrals/v1/referral.proto\x1a&lienthong/type/v1/access_context.proto\"a\n\x12GetReferralRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x07\x63ontext\x18\x02 \x01(\x0b\x32 .lienthong.type.v1.AccessContextB\x04\xe2\x41\x01\x02\"\x95\x01\n\x13GetReferralResponse\x12\x32\n\x08referral\x18\x01 \x01(\x0b\x32 .lienthong.referrals.v1.Referral\x12\x38\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\'.lienthong.referrals.v1.ReferralContent\x12\x10\n\x08\x64\x65\x63ision\x18\x03 \x01(\t\"\xdf\x01\n\x14ListReferralsRequest\x12\x42\n\tdirection\x18\x01 \x01(\x0e\x32).lienthong.referrals.v1.ReferralDirectionB\x04\xe2\x41\x01\x01\x12:\n\x05state\x18\x02 \x01(\x0e\x32%.lienthong.referrals.v1.ReferralStateB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"e\n\x15ListReferralsResponse\x12\x33\n\treferrals\x18\x01 \x03(\x0b\x32 .lienthong.referrals.v1.Referral\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x15\x41\x63\x63\x65ptReferralRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"L\n\x16\x41\x63\x63\x65ptReferralResponse\x12\x32\n\x08referral\x18\x01 \x01(\x0b\x32 .lienthong.referrals.v1.Referral\"Z\n\x16RegisterArrivalRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"M\n\x17RegisterArrivalResponse\x12\x32\n\x08referral\x18\x01 \x01(\x0b\x32 .lienthong.referrals.v1.Referral*y\n\x11ReferralDirection\x12\"\n\x1eREFERRAL_DIRECTION_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREFERRAL_DIRECTION_INCOMING\x10\x01\x12\x1f\n\x1bREFERRAL_DIRECTION_OUTGOING\x10\x02\x32\xe2\x04\n\x0fReferralService\x12\x84\x01\n\x0bGetReferral\x12*.lienthong.referrals.v1.GetReferralRequest\x1a+.lienthong.referrals.v1.GetReferralResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/referrals:get:\x01*\x12\x83\x01\n\rListReferrals\x12,.lienthong.referrals.v1.ListReferralsRequest\x1a-.lienthong.referrals.v1.ListReferralsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/referrals\x12\x99\x01\n\x0e\x41\x63\x63\x65ptReferral\x12-.lienthong.referrals.v1.AcceptReferralRequest\x1a..lienthong.referrals.v1.AcceptReferralResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=referrals/*}:accept:\x01*\x12\xa5\x01\n\x0fRegisterArrival\x12..lienthong.referrals.v1.RegisterArrivalRequest\x1a/.lienthong.referrals.v1.RegisterArrivalResponse\"1\x82\xd3\xe4\x93\x02+\"&/v1/{name=referrals/*}:registerArrival:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-lienthong/referrals/v1/referral_service.proto\x12\x16lienthong.referrals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a%lienthong/referrals/v1/referral.proto\x1a&lienthong/type/v1/access_context.proto\"a\n\x12GetReferralRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x07\x63ontext\x18\x02 \x01(\x0b\x32 .lienthong.type.v1.AccessContextB\x04\xe2\x41\x01\x02\"\x95\x01\n\x13GetReferralResponse\x12\x32\n\x08referral\x18\x01 \x01(\x0b\x32 .lienthong.referrals.v1.Referral\x12\x38\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\'.lienthong.referrals.v1.ReferralContent\x12\x10\n\x08\x64\x65\x63ision\x18\x03 \x01(\t\"\xdf\x01\n\x14ListReferralsRequest\x12\x42\n\tdirection\x18\x01 \x01(\x0e\x32).lienthong.referrals.v1.ReferralDirectionB\x04\xe2\x41\x01\x01\x12:\n\x05state\x18\x02 \x01(\x0e\x32%.lienthong.referrals.v1.ReferralStateB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"\x90\x01\n\x15ListReferralsResponse\x12\x33\n\treferrals\x18\x01 \x03(\x0b\x32 .lienthong.referrals.v1.Referral\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\tdecisions\x18\x03 \x03(\t\x12\x16\n\x0ewithheld_count\x18\x04 \x01(\x05\"Y\n\x15\x41\x63\x63\x65ptReferralRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"^\n\x16\x41\x63\x63\x65ptReferralResponse\x12\x32\n\x08referral\x18\x01 \x01(\x0b\x32 .lienthong.referrals.v1.Referral\x12\x10\n\x08\x64\x65\x63ision\x18\x02 \x01(\t\"Z\n\x16RegisterArrivalRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x17RegisterArrivalResponse\x12\x32\n\x08referral\x18\x01 \x01(\x0b\x32 .lienthong.referrals.v1.Referral\x12\x10\n\x08\x64\x65\x63ision\x18\x02 \x01(\t*y\n\x11ReferralDirection\x12\"\n\x1eREFERRAL_DIRECTION_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREFERRAL_DIRECTION_INCOMING\x10\x01\x12\x1f\n\x1bREFERRAL_DIRECTION_OUTGOING\x10\x02\x32\xe2\x04\n\x0fReferralService\x12\x84\x01\n\x0bGetReferral\x12*.lienthong.referrals.v1.GetReferralRequest\x1a+.lienthong.referrals.v1.GetReferralResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/referrals:get:\x01*\x12\x83\x01\n\rListReferrals\x12,.lienthong.referrals.v1.ListReferralsRequest\x1a-.lienthong.referrals.v1.ListReferralsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/referrals\x12\x99\x01\n\x0e\x41\x63\x63\x65ptReferral\x12-.lienthong.referrals.v1.AcceptReferralRequest\x1a..lienthong.referrals.v1.AcceptReferralResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=referrals/*}:accept:\x01*\x12\xa5\x01\n\x0fRegisterArrival\x12..lienthong.referrals.v1.RegisterArrivalRequest\x1a/.lienthong.referrals.v1.RegisterArrivalResponse\"1\x82\xd3\xe4\x93\x02+\"&/v1/{name=referrals/*}:registerArrival:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -69,24 +69,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFERRALSERVICE'].methods_by_name['AcceptReferral']._serialized_options = b'\202\323\344\223\002\"\"\035/v1/{name=referrals/*}:accept:\001*'
   _globals['_REFERRALSERVICE'].methods_by_name['RegisterArrival']._loaded_options = None
   _globals['_REFERRALSERVICE'].methods_by_name['RegisterArrival']._serialized_options = b'\202\323\344\223\002+\"&/v1/{name=referrals/*}:registerArrival:\001*'
-  _globals['_REFERRALDIRECTION']._serialized_start=1135
-  _globals['_REFERRALDIRECTION']._serialized_end=1256
+  _globals['_REFERRALDIRECTION']._serialized_start=1215
+  _globals['_REFERRALDIRECTION']._serialized_end=1336
   _globals['_GETREFERRALREQUEST']._serialized_start=215
   _globals['_GETREFERRALREQUEST']._serialized_end=312
   _globals['_GETREFERRALRESPONSE']._serialized_start=315
   _globals['_GETREFERRALRESPONSE']._serialized_end=464
   _globals['_LISTREFERRALSREQUEST']._serialized_start=467
   _globals['_LISTREFERRALSREQUEST']._serialized_end=690
-  _globals['_LISTREFERRALSRESPONSE']._serialized_start=692
-  _globals['_LISTREFERRALSRESPONSE']._serialized_end=793
-  _globals['_ACCEPTREFERRALREQUEST']._serialized_start=795
-  _globals['_ACCEPTREFERRALREQUEST']._serialized_end=884
-  _globals['_ACCEPTREFERRALRESPONSE']._serialized_start=886
-  _globals['_ACCEPTREFERRALRESPONSE']._serialized_end=962
-  _globals['_REGISTERARRIVALREQUEST']._serialized_start=964
-  _globals['_REGISTERARRIVALREQUEST']._serialized_end=1054
-  _globals['_REGISTERARRIVALRESPONSE']._serialized_start=1056
-  _globals['_REGISTERARRIVALRESPONSE']._serialized_end=1133
-  _globals['_REFERRALSERVICE']._serialized_start=1259
-  _globals['_REFERRALSERVICE']._serialized_end=1869
+  _globals['_LISTREFERRALSRESPONSE']._serialized_start=693
+  _globals['_LISTREFERRALSRESPONSE']._serialized_end=837
+  _globals['_ACCEPTREFERRALREQUEST']._serialized_start=839
+  _globals['_ACCEPTREFERRALREQUEST']._serialized_end=928
+  _globals['_ACCEPTREFERRALRESPONSE']._serialized_start=930
+  _globals['_ACCEPTREFERRALRESPONSE']._serialized_end=1024
+  _globals['_REGISTERARRIVALREQUEST']._serialized_start=1026
+  _globals['_REGISTERARRIVALREQUEST']._serialized_end=1116
+  _globals['_REGISTERARRIVALRESPONSE']._serialized_start=1118
+  _globals['_REGISTERARRIVALRESPONSE']._serialized_end=1213
+  _globals['_REFERRALSERVICE']._serialized_start=1339
+  _globals['_REFERRALSERVICE']._serialized_end=1949
 # @@protoc_insertion_point(module_scope)

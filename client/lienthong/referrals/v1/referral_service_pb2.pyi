@@ -146,21 +146,31 @@ class ListReferralsResponse(message.Message):
 
     REFERRALS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    DECISIONS_FIELD_NUMBER: builtins.int
+    WITHHELD_COUNT_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """Token of the next page; empty at the end."""
+    withheld_count: builtins.int
+    """Referrals of this page that were left out because the decision was a refusal."""
     @builtins.property
     def referrals(self) -> containers.RepeatedCompositeFieldContainer[referral_pb2.Referral]:
         """The referrals."""
+
+    @builtins.property
+    def decisions(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The decisions that allowed them, `decisions/{uuid}`, one for each person."""
 
     def __init__(
         self,
         *,
         referrals: abc.Iterable[referral_pb2.Referral] | None = ...,
         next_page_token: builtins.str = ...,
+        decisions: abc.Iterable[builtins.str] | None = ...,
+        withheld_count: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "referrals", b"referrals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decisions", b"decisions", "next_page_token", b"next_page_token", "referrals", b"referrals", "withheld_count", b"withheld_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,18 +209,22 @@ class AcceptReferralResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     REFERRAL_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    decision: builtins.str
+    """The decision that allowed to show it, `decisions/{uuid}`; empty when there was none."""
     @builtins.property
     def referral(self) -> referral_pb2.Referral:
-        """The referral, state ACCEPTED."""
+        """The referral, state ACCEPTED. Without a decision that allows more: its name, state, etag and times only."""
 
     def __init__(
         self,
         *,
         referral: referral_pb2.Referral | None = ...,
+        decision: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["referral", b"referral"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["referral", b"referral"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decision", b"decision", "referral", b"referral"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -249,17 +263,21 @@ class RegisterArrivalResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     REFERRAL_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    decision: builtins.str
+    """The decision that allowed to show it, `decisions/{uuid}`; empty when there was none."""
     @builtins.property
     def referral(self) -> referral_pb2.Referral:
-        """The referral, state ARRIVED."""
+        """The referral, state ARRIVED. Without a decision that allows more: its name, state, etag and times only."""
 
     def __init__(
         self,
         *,
         referral: referral_pb2.Referral | None = ...,
+        decision: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["referral", b"referral"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["referral", b"referral"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decision", b"decision", "referral", b"referral"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
