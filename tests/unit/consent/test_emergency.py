@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from services.consent.emergency import EmergencyAccess, Reason, State, grant_of, open_grant
+from services.consent.emergency import CONFIRM_WITHIN, LONGEST, EmergencyAccess, Reason, State, grant_of, open_grant
+from services.consent.policy import policy_at
 
 OPENED = datetime(2026, 3, 1, 22, 15, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -104,3 +105,9 @@ def test_the_etag_changes_with_every_event() -> None:
 
 def test_texts_do_not_show() -> None:
     assert "bleeding" not in repr(replace(ACCESS, text="bleeding after a fall"))
+
+
+def test_the_policy_keeps_to_the_same_times() -> None:
+    numbers = policy_at(datetime(2026, 12, 1, tzinfo=UTC)).numbers
+    assert timedelta(hours=numbers.emergency_hours) == LONGEST
+    assert timedelta(minutes=numbers.emergency_unconfirmed_minutes) == CONFIRM_WITHIN
