@@ -97,7 +97,13 @@ def rule_on(facts: Facts, policy: Policy | None = None) -> Ruling:
 
 def _permitted(rule: PermitRule, facts: Facts, policy: Policy, known: _Known) -> Finding:
     missing = known.missing(rule.when)
-    return Finding(missing=missing) if missing else BUILDERS[rule.permits](facts, policy.numbers, rule.kinds)
+    if any(fact not in policy.changes for fact in missing):
+        return Finding(missing=missing)
+    made = BUILDERS[rule.permits](facts, policy.numbers, rule.kinds)
+    if not missing:
+        return made
+    # It does not permit; but whoever mends what is missing must not find that something else was.
+    return Finding(missing=missing if made.permissions else (*missing, *made.missing))
 
 
 def _forbids(rule: ForbidRule, known: _Known) -> bool:
@@ -136,10 +142,12 @@ def _changes(
         reachable = [
             finding.missing for _, finding in findings if all(fact in policy.changes for fact in finding.missing)
         ]
-        # Counted are steps, not facts: who has no emergency access lacks three facts, and one step brings all of them.
-        steps = [len({policy.changes[fact] for fact in missing}) for missing in reachable]
-        least = min(steps, default=0)
-        wanted = [fact for missing, count in zip(reachable, steps, strict=True) if count == least for fact in missing]
+        # Several facts may become true by one step, such as opening an access.
+        steps = [{policy.changes[fact].code for fact in missing} for missing in reachable]
+        least = min(map(len, steps), default=0)
+        wanted = [
+            fact for missing, taken in zip(reachable, steps, strict=True) if len(taken) == least for fact in missing
+        ]
     order = list(policy.changes)
     found = [policy.changes[fact] for fact in sorted(set(wanted), key=order.index)]
     return tuple(dict.fromkeys([*lifts, *found]))

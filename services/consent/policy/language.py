@@ -99,6 +99,9 @@ def parse(raw: Mapping[str, Any]) -> Policy:
         if not isinstance(change, list) or len(change) != 2 or not all(isinstance(it, str) and it for it in change):
             raise PolicyUnreadable(f"change.{fact}: a code and a text")
         changes[fact] = Change(*change)
+    unexplained = sorted(GAPS - changes.keys())
+    if unexplained:
+        raise PolicyUnreadable(f"change: {', '.join(unexplained)}")
     return Policy(
         version=_text(raw["version"], "version"),
         valid_from=valid_from,

@@ -43,14 +43,15 @@ def _all_times(facts: Facts, _: Numbers, kinds: frozenset[Kind]) -> Finding:
 
 
 def _kinds(facts: Facts, _: Numbers, kinds: frozenset[Kind]) -> Finding:
-    return Finding((Permission(facts.query.kinds & kinds, facts.query.period, classes=EVERY_CLASS),))
+    shown = facts.query.kinds & kinds
+    return Finding((Permission(shown, facts.query.period, classes=EVERY_CLASS),) if shown else ())
 
 
 def _emergency(facts: Facts, numbers: Numbers, kinds: frozenset[Kind]) -> Finding:
     """The summary of the last years; everything once it was widened, sensitive classes only where they were asserted to save life."""
     grant = facts.emergency
     if grant is None:
-        return Finding(missing=("emergency.opened",))
+        return Finding(missing=("emergency.not_over",))
     classes = EVERY_CLASS if grant.widened_at is not None and grant.life_saving else frozenset()
     if grant.widened_at is not None:
         shown = without_classes(facts.query.kinds, classes)

@@ -154,7 +154,6 @@ PREDICATES: Mapping[str, Predicate] = {
     "evidence.review_task": _shown("REVIEW_TASK", "PERSON_LINK"),
     "evidence.registered_or_treated": lambda facts, numbers: shows(facts, "OWN_REGISTRATION") or treats(facts, numbers),
     "evidence.own_documents_only": _own_documents_only,
-    "emergency.opened": lambda facts, _: facts.emergency is not None,
     "emergency.not_over": _emergency_not_over,
     "emergency.confirmed_in_time": _emergency_confirmed_in_time,
     "emergency.claimed": _emergency_claimed,
