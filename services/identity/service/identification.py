@@ -61,6 +61,7 @@ from services.identity.service.entries import Entries, write
 from services.identity.service.links import LinkService
 from services.identity.service.persons import birth_violations, existing, number_violations
 from services.identity.service.provisional import own_entry, shown
+from services.identity.service.views import without_demographics
 from services.identity.statements import current
 
 PERSON_IDENTIFIED = "PERSON_IDENTIFIED"
@@ -129,7 +130,10 @@ class IdentificationService:
             return Identified(person, ids.get("link"), ids.get("task"))
 
         done = await write(self._store, work)
-        return replace(done, person=shown(principal, done.person, asked)) if principal.kind in AT_FACILITY else done
+        if principal.kind in AT_FACILITY:
+            return replace(done, person=shown(principal, done.person, asked))
+        # A steward learns no more than was sent: the rest would be a read, which rests on a decision.
+        return replace(done, person=without_demographics(done.person, asked.keys))
 
     async def _identify(
         self, transaction: Transaction, principal: Principal, found: Identification, asked: Asked

@@ -95,9 +95,9 @@ class PersonService:
             return person, answer["created"]
 
         person, created = await write(self._store, work)
-        if principal.kind not in AT_FACILITY:
-            return person, created
-        return masked(person if created else without_demographics(person, asked.keys)), created
+        # Of somebody who is known already nobody learns more here than they sent: that would be a read, which rests on a decision.
+        seen = person if created else without_demographics(person, asked.keys)
+        return masked(seen) if principal.kind in AT_FACILITY else seen, created
 
     async def _register(
         self, transaction: Transaction, principal: Principal, asked: Asked, assurance: Assurance

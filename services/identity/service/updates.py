@@ -106,9 +106,12 @@ class UpdateService:
             return await existing(transaction, update.person)
 
         person = await write(self._store, work)
-        if principal.kind not in AT_FACILITY:
-            return person
-        return masked(person if may_see(principal, person) else without_demographics(person, checked.adds.keys))
+        if principal.kind in AT_FACILITY and may_see(principal, person):
+            return masked(person)
+        # No more than was sent: the rest would be a read, which rests on a decision.
+        seen = without_demographics(person, checked.adds.keys)
+        seen = seen if update.death is not None else replace(seen, death=None)
+        return masked(seen) if principal.kind in AT_FACILITY else seen
 
     async def _known(self, transaction: Transaction, principal: Principal, id: UUID) -> Person:
         person = await transaction.person(id)

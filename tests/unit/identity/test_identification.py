@@ -243,7 +243,11 @@ async def test_who_may_identify_whom(operations: Operations, patient: Person) ->
     with pytest.raises(NotProvisional):
         await identify(operations, replace(found(patient, CITIZEN_ID), person=active.id), STEWARD)
     done = await identify(operations, replace(found(patient, CITIZEN_ID), etag='"1"'), STEWARD)
-    assert done.person.demographics == HOA
+    kept = await operations.store.read(lambda transaction: transaction.person(done.person.id))
+    assert kept is not None
+    assert kept.demographics == HOA
+    # To see more than was sent is a read, which rests on a decision.
+    assert done.person.demographics == Demographics()
 
 
 @pytest.mark.parametrize(

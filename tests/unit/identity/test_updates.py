@@ -215,7 +215,11 @@ async def test_death_and_protection_are_the_stewards(operations: Operations) -> 
     history = await operations.store.read(lambda transaction: transaction.history(person.id))
     assert [one.kind for one in history[1:]] == ["DEATH_RECORDED", "PROTECTION_CHANGED"]
     again = await change(operations, Update(person.id, protected=False), STEWARD, "u2")
-    assert (again.protected, again.death) == (False, date(2026, 11, 22))
+    # What was not sent is not shown, and stays.
+    assert (again.protected, again.death, again.demographics) == (False, None, Demographics())
+    kept = await operations.store.read(lambda transaction: transaction.person(person.id))
+    assert kept is not None
+    assert kept.death == date(2026, 11, 22)
 
 
 async def test_the_death_of_an_unidentified_patient_is_told_within_a_day(operations: Operations) -> None:
