@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc.jwk import ECKey
+from lienthong.consent.v1 import decision_pb2
 from lienthong.identity.v1 import (
     organization_service_pb2,
     organization_service_pb2_grpc,
@@ -25,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
+from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
 from services.chassis.settings import TelemetrySettings
 from services.consent.__main__ import compose
@@ -35,6 +37,9 @@ from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
 from tests.fixtures.person_index import PersonIndex
 from tests.fixtures.tokens import LICENCE
+from tests.integration.consent.test_flow import decide, grant, terms
+
+NAME = "organizations/01001"
 
 
 @dataclass
@@ -53,6 +58,25 @@ class Follower:
             return None if found is None else tuple(found)
 
         return await self.database.read(work)
+
+    async def suspend(self) -> str:
+        """An administrator suspends the facility; returns its etag."""
+        async with self.index.as_officer(PrincipalKind.ADMIN) as channel:
+            stub = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+            found = await stub.GetOrganization(organization_service_pb2.GetOrganizationRequest(name=NAME), timeout=5)
+            request = organization_service_pb2.SuspendOrganizationRequest(
+                request_id=str(uuid4()), name=NAME, etag=found.organization.etag, reason="INSPECTION"
+            )
+            return str((await stub.SuspendOrganization(request, timeout=5)).organization.etag)
+
+    async def reinstate(self, etag: str) -> None:
+        """And takes that back."""
+        async with self.index.as_officer(PrincipalKind.ADMIN) as channel:
+            stub = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+            request = organization_service_pb2.ReinstateOrganizationRequest(
+                request_id=str(uuid4()), name=NAME, etag=etag
+            )
+            await stub.ReinstateOrganization(request, timeout=5)
 
     async def until(self, statement: str, wanted: tuple[object, ...]) -> None:
         """Waits for a row to be so."""
@@ -93,24 +117,28 @@ HEARD = "SELECT fresh_until FROM feed_cursor WHERE name = 'registry'"
 
 async def test_a_facility_and_its_suspension_arrive(following: Follower) -> None:
     await following.until(FACILITY, ("ACTIVE", "BASIC"))
-    name = "organizations/01001"
-    async with following.index.as_officer(PrincipalKind.ADMIN) as channel:
-        stub = organization_service_pb2_grpc.OrganizationServiceStub(channel)
-        found = await stub.GetOrganization(organization_service_pb2.GetOrganizationRequest(name=name), timeout=5)
-        suspended = await stub.SuspendOrganization(
-            organization_service_pb2.SuspendOrganizationRequest(
-                request_id=str(uuid4()), name=name, etag=found.organization.etag, reason="INSPECTION"
-            ),
-            timeout=5,
-        )
-        await following.until(FACILITY, ("SUSPENDED", "BASIC"))
-        await stub.ReinstateOrganization(
-            organization_service_pb2.ReinstateOrganizationRequest(
-                request_id=str(uuid4()), name=name, etag=suspended.organization.etag
-            ),
-            timeout=5,
-        )
+    etag = await following.suspend()
+    await following.until(FACILITY, ("SUSPENDED", "BASIC"))
+    await following.reinstate(etag)
     await following.until(FACILITY, ("ACTIVE", "BASIC"))
+
+
+async def test_a_suspension_stops_reading_and_a_reinstatement_lets_it_go_on(following: Follower) -> None:
+    person = f"persons/{uuid7()}"
+    await grant(following.consent, person, terms("01001"))
+
+    async def until_decided(effect: int) -> decision_pb2.Decision:
+        async with asyncio.timeout(10):
+            while (decision := await decide(following.consent, person, "01001")).effect != effect:
+                await asyncio.sleep(0.02)
+        return decision
+
+    await until_decided(decision_pb2.EFFECT_PERMIT)
+    etag = await following.suspend()
+    refused = await until_decided(decision_pb2.EFFECT_DENY)
+    assert [change.code for change in refused.would_change] == ["REINSTATE_FACILITY"]
+    await following.reinstate(etag)
+    await until_decided(decision_pb2.EFFECT_PERMIT)
 
 
 async def test_a_licence_arrives_and_its_end(following: Follower) -> None:
