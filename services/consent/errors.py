@@ -106,3 +106,10 @@ class DecisionsOverloaded(DomainError):
 
     def __init__(self) -> None:
         super().__init__("too many decisions wait", retry_after=timedelta(seconds=1))
+
+
+class NotARecipient(DomainError):
+    """The calling facility was given nothing on the ground of this consent."""
+
+    kind = Kind.NOT_FOUND
+    reason = "NOT_A_RECIPIENT"

@@ -12,6 +12,7 @@ from services.chassis.clock import Clock
 from services.chassis.feed import Entries
 from services.consent.decision import Asked, Decision
 from services.consent.model import Access, Consent, ConsentRequest, RequestState
+from services.consent.recipients import Recipient
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,25 @@ class Store(Protocol):
     async def claim_pending(self, at: datetime, lease: timedelta, limit: int) -> Sequence[ConsentRequest]:
         """Unanswered requests whose next poll is due; each is leased to the caller."""
 
-    async def grant(self, consent: Consent, request: UUID | None) -> Consent:
-        """Keeps a consent and, with a request, its answer, in one transaction. A request that was answered by then keeps its answer: the
-        consent it led to is returned instead. Raises ConsentRequestClosed when the answer was a refusal."""
+    async def grant(self, new: Sequence[Consent], request: UUID | None) -> Sequence[Consent]:
+        """Keeps the consents of one grant and, with a request, its answer, in one transaction. A request that was answered by then keeps its
+        answer: the consents it led to are returned instead, as on a retry. Raises ConsentRequestClosed when the answer was a refusal."""
+
+    async def consents_of_request(self, id: UUID, persons: Sequence[UUID]) -> Sequence[Consent]:
+        """The consents that came of a request."""
+
+    async def uses(self, consents: Sequence[Consent], at: datetime) -> Mapping[UUID, int]:
+        """Reads that the frequency of each counts by a time; those without a limit are left out."""
+
+    async def recipients(
+        self, of: Consent, after: str, limit: int, *, organization: str | None = None
+    ) -> Sequence[Recipient]:
+        """Facilities that were given something on the ground of a consent, by code, after one; or only one facility."""
+
+    async def acknowledge_erasure(
+        self, of: Consent, organization: str, licence: str, retained_under: str, at: datetime
+    ) -> None:
+        """Keeps that a facility has erased what it was given. What it said first stays."""
 
     async def close_request(self, id: UUID, answer: RequestState, at: datetime) -> ConsentRequest | None:
         """Keeps the answer of an unanswered request; returns the request as it then stands."""

@@ -291,3 +291,14 @@ restriction_lift = Table(
     Column("subject_request_id", UUID, primary_key=True),
     Column("at", TIME, nullable=False),
 )
+
+erasure_acknowledgement = Table(
+    "erasure_acknowledgement",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("consent_id", UUID, primary_key=True),
+    Column("organization", String(5), primary_key=True),
+    Column("at", TIME, nullable=False),
+    Column("licence", String(50), nullable=False),
+    Column("retained_under", String(200), nullable=False),
+)

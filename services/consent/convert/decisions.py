@@ -12,6 +12,8 @@ from services.consent.convert.scalars import (
     BASIS_IN,
     KIND,
     PURPOSE_IN,
+    class_out,
+    classes_out,
     effect_out,
     kinds_in,
     kinds_out,
@@ -75,6 +77,8 @@ def decision_message(decision: Decision) -> decision_pb2.Decision:
                 kinds=kinds_out(permission.kinds),
                 data_period=period_out(permission.period),
                 consent=f"consents/{permission.consent}" if permission.consent else "",
+                sensitive_classes=classes_out(permission.classes),
+                source=f"organizations/{permission.source}" if permission.source else "",
             )
             for permission in ruling.permissions
         ],
@@ -96,4 +100,10 @@ def decision_message(decision: Decision) -> decision_pb2.Decision:
         access=f"accesses/{decision.access}",
         decide_time=stamp(decision.decided_at),
         expire_time=stamp(decision.expires_at),
+        withheld_classes=[
+            decision_pb2.WithheldClass(sensitivity_class=class_out(one), reason=reason)
+            for one, reason in ruling.withheld_classes
+        ],
+        obligations=list(ruling.obligations),
+        emergency_access=f"emergencyAccesses/{decision.emergency}" if decision.emergency else "",
     )

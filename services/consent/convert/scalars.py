@@ -10,12 +10,13 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from lienthong.consent.v1 import decision_pb2
-from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2
+from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2, sensitivity_class_pb2
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.consent import model
 
 E = TypeVar("E", bound=Enum)
+_CODE_LENGTH = 5
 
 
 def pairs(members: type[E], prefix: str, numbers: Mapping[str, int]) -> tuple[dict[E, int], dict[int, E]]:
@@ -27,6 +28,9 @@ def pairs(members: type[E], prefix: str, numbers: Mapping[str, int]) -> tuple[di
 PURPOSE, PURPOSE_IN = pairs(model.Purpose, "PURPOSE_OF_USE", dict(access_context_pb2.PurposeOfUse.items()))
 BASIS, BASIS_IN = pairs(model.Basis, "LEGAL_BASIS", dict(access_context_pb2.LegalBasis.items()))
 KIND, KIND_IN = pairs(model.Kind, "DOCUMENT_KIND", dict(document_kind_pb2.DocumentKind.items()))
+_CLASS, _CLASS_IN = pairs(
+    model.SensitivityClass, "SENSITIVITY_CLASS", dict(sensitivity_class_pb2.SensitivityClass.items())
+)
 EFFECT = pairs(model.Effect, "EFFECT", dict(decision_pb2.Effect.items()))[0]
 
 
@@ -91,3 +95,33 @@ def kinds_out(kinds: Sequence[model.Kind] | frozenset[model.Kind]) -> list[docum
 def effect_out(effect: model.Effect) -> decision_pb2.Effect.ValueType:
     """The proto of an effect; NOT_APPLICABLE is UNSPECIFIED."""
     return decision_pb2.Effect.ValueType(EFFECT.get(effect, 0))
+
+
+def classes_in(values: Sequence[int], field: str, wrong: list[FieldViolation]) -> frozenset[model.SensitivityClass]:
+    """Sensitive classes; what is not known goes to `wrong` with its place."""
+    wrong += [
+        FieldViolation(f"{field}[{place}]", "a known class", "CLASS_UNKNOWN")
+        for place, value in enumerate(values)
+        if value not in _CLASS_IN
+    ]
+    return frozenset(_CLASS_IN[value] for value in values if value in _CLASS_IN)
+
+
+def classes_out(
+    classes: frozenset[model.SensitivityClass],
+) -> list[sensitivity_class_pb2.SensitivityClass.ValueType]:
+    """Classes by their numbers, sorted."""
+    return [class_out(one) for one in sorted(classes, key=_CLASS.__getitem__)]
+
+
+def class_out(one: model.SensitivityClass) -> sensitivity_class_pb2.SensitivityClass.ValueType:
+    """The proto of a class."""
+    return sensitivity_class_pb2.SensitivityClass.ValueType(_CLASS[one])
+
+
+def organization_code(name: str, field: str, wrong: list[FieldViolation]) -> str:
+    """The code of `organizations/{code}`; a wrong name goes to `wrong`."""
+    collection, _, code = name.partition("/")
+    if collection != "organizations" or len(code) != _CODE_LENGTH:
+        wrong.append(FieldViolation(field, "organizations/{code}", "NAME_INVALID"))
+    return code

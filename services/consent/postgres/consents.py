@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,58 +15,150 @@ from services.consent.model import Consent, RequestState
 from services.consent.postgres import rows
 from services.consent.postgres.requests import RequestTables
 from services.consent.postgres.sealing import open_text, seal_text
-from services.consent.schema import consent, consent_event
+from services.consent.recipients import Recipient
+from services.consent.schema import consent, consent_event, erasure_acknowledgement
+from services.consent.terms import MOST_SOURCES
 
 _REVOKED = "REVOKED"
+_USES = text("""
+    SELECT asked.id, (
+        SELECT count(*) FROM consent_use u
+        WHERE u.person_id = asked.person_id AND u.consent_id = asked.id AND (asked.since IS NULL OR u.at > asked.since)
+    ) AS reads
+    FROM unnest(CAST(:persons AS uuid[]), CAST(:consents AS uuid[]), CAST(:sinces AS timestamptz[])) AS asked (person_id, id, since)
+""")
+_RECIPIENTS = text("""
+    SELECT u.organization, min(u.at) AS first_read_at, max(u.at) AS last_read_at, count(*) AS reads,
+           max(a.at) AS acknowledged_at, max(a.retained_under) AS retained_under
+    FROM consent_use u
+    LEFT JOIN erasure_acknowledgement a
+        ON a.person_id = u.person_id AND a.consent_id = u.consent_id AND a.organization = u.organization
+    WHERE u.person_id = :person AND u.consent_id = :consent AND u.organization > :after
+      AND (CAST(:organization AS varchar) IS NULL OR u.organization = :organization)
+    GROUP BY u.organization ORDER BY u.organization LIMIT :limit
+""")
 
 
 class ConsentTables(RequestTables):
     """Consents; rows are only ever added."""
 
-    async def grant(self, new: Consent, request: UUID | None) -> Consent:
-        """Keeps a consent and, with a request, its answer."""
+    async def grant(self, new: Sequence[Consent], request: UUID | None) -> Sequence[Consent]:
+        """Keeps the consents of one grant and, with a request, its answer."""
+        first = new[0]
 
-        async def work(connection: AsyncConnection) -> Consent:
+        async def work(connection: AsyncConnection) -> Sequence[Consent]:
             if request is not None:
-                first = await self._answer(connection, request, RequestState.GRANTED, new.granted_at, new.id)
-                if first.consent is not None and first.consent != new.id:
-                    return await self._existing(connection, first.consent)
-                if first.answer is not RequestState.GRANTED:
-                    state = first.state(new.granted_at).value
+                answered = await self._answer(connection, request, RequestState.GRANTED, first.granted_at, first.id)
+                if answered.consent is not None and answered.consent != first.id:
+                    return await self._together(connection, answered.consent)
+                if answered.answer is not RequestState.GRANTED:
+                    state = answered.state(first.granted_at).value
                     raise ConsentRequestClosed("the request was answered before", metadata={"state": state})
-            assertion = new.evidence.assertion
-            key = (await self._keys.find_or_make(connection, [new.person]))[new.person]
+            assertion = first.evidence.assertion
+            key = (await self._keys.find_or_make(connection, [first.person]))[first.person]
             added = await connection.execute(
                 upsert(consent)
                 .values(
-                    person_id=new.person,
-                    id=new.id,
-                    purpose=new.terms.purpose.value,
-                    kinds=rows.kinds_out(new.terms.kinds),
-                    data_start=new.terms.data_period.start,
-                    data_end=new.terms.data_period.end,
-                    duration_seconds=int(new.terms.duration.total_seconds()),
-                    organization=new.terms.organization,
-                    channel=new.evidence.channel.value,
-                    text_version=new.evidence.text_version,
-                    text_sha256=new.evidence.text_sha256,
-                    assertion_sealed=seal_text(key, assertion, _consent_place(new.id)) if assertion else None,
-                    acr=new.evidence.acr,
-                    request_id=new.request,
-                    granted_at=new.granted_at,
+                    [
+                        rows.consent_out(one)
+                        | {"assertion_sealed": seal_text(key, assertion, _consent_place(one.id)) if assertion else None}
+                        for one in new
+                    ]
                 )
                 .on_conflict_do_nothing()
                 .returning(consent.c.id)
             )
-            if added.scalar_one_or_none() is None:
-                return await self._existing(connection, new.id)
+            if len(added.all()) < len(new):
+                return await self._together(connection, first.id)
             return new
 
         return await self._database.write(work)
 
-    async def _existing(self, connection: AsyncConnection, id: UUID) -> Consent:
+    async def _together(self, connection: AsyncConnection, id: UUID) -> Sequence[Consent]:
+        """A consent and those that were granted with it, in the order of their sources; that one first."""
         found = await self._consents(connection, consent.c.id == id, limit=1)
-        return found[0]
+        one = found[0]
+        if one.source is None:
+            return found
+        same = (
+            (consent.c.person_id == one.person)
+            & (consent.c.granted_at == one.granted_at)
+            & consent.c.source.is_not(None)
+        )
+        together = await self._consents(connection, same, limit=MOST_SOURCES)
+        return sorted(together, key=lambda other: (other.id != id, other.source or ""))
+
+    async def consents_of_request(self, id: UUID, persons: Sequence[UUID]) -> Sequence[Consent]:
+        """The consents that came of a request, at most one for each source."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Consent]:
+            mine = consent.c.person_id.in_(persons) & (consent.c.request_id == id)
+            return await self._consents(connection, mine, limit=MOST_SOURCES, assertions=False)
+
+        return await self._database.read(work)
+
+    async def uses(self, consents: Sequence[Consent], at: datetime) -> Mapping[UUID, int]:
+        """Reads that the frequency of each counts by a time; those without a limit are left out."""
+        counted = [one for one in consents if one.terms.frequency is not None]
+        if not counted:
+            return {}
+
+        async def work(connection: AsyncConnection) -> Mapping[UUID, int]:
+            values = {
+                "persons": [one.person for one in counted],
+                "consents": [one.id for one in counted],
+                "sinces": [_since(one, at) for one in counted],
+            }
+            return {row.id: row.reads for row in await connection.execute(_USES, values)}
+
+        return await self._database.read(work)
+
+    async def recipients(
+        self, of: Consent, after: str, limit: int, *, organization: str | None = None
+    ) -> Sequence[Recipient]:
+        """Facilities that were given something on its ground, by code, after one; or only one facility."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Recipient]:
+            values = {
+                "person": of.person,
+                "consent": of.id,
+                "after": after,
+                "limit": limit,
+                "organization": organization,
+            }
+            found = await connection.execute(_RECIPIENTS, values)
+            return [
+                Recipient(
+                    row.organization,
+                    row.first_read_at,
+                    row.last_read_at,
+                    row.reads,
+                    of.erase_at,
+                    row.acknowledged_at,
+                    row.retained_under or "",
+                )
+                for row in found
+            ]
+
+        return await self._database.read(work)
+
+    async def acknowledge_erasure(
+        self, of: Consent, organization: str, licence: str, retained_under: str, at: datetime
+    ) -> None:
+        """Keeps that a facility has erased what it was given. What it said first stays."""
+
+        async def work(connection: AsyncConnection) -> None:
+            values = {
+                "person_id": of.person,
+                "consent_id": of.id,
+                "organization": organization,
+                "at": at,
+                "licence": licence,
+                "retained_under": retained_under,
+            }
+            await connection.execute(upsert(erasure_acknowledgement).values(values).on_conflict_do_nothing())
+
+        await self._database.write(work)
 
     async def revoke(self, id: UUID, persons: Sequence[UUID], at: datetime) -> Consent | None:
         """Keeps a withdrawal; the first one counts."""
@@ -125,3 +217,8 @@ class ConsentTables(RequestTables):
 
 def _consent_place(id: UUID) -> bytes:
     return f"consent|consent.assertion|{id}".encode()
+
+
+def _since(one: Consent, at: datetime) -> datetime | None:
+    limit = one.terms.frequency
+    return None if limit is None or limit.interval is None else at - limit.interval

@@ -11,16 +11,19 @@ from uuid import UUID
 from services.consent.decision import Decision
 from services.consent.model import (
     Access,
+    AgreementRole,
     Basis,
     Channel,
     Consent,
     ConsentRequest,
     Effect,
     Evidence,
+    Frequency,
     Kind,
     Period,
     Purpose,
     RequestState,
+    SensitivityClass,
     Terms,
 )
 
@@ -55,24 +58,92 @@ def _period_in(value: Row) -> Period:
 
 def terms_out(terms: Terms) -> dict[str, Any]:
     """Terms as JSON."""
+    limit = terms.frequency
     return {
         "purpose": terms.purpose.value,
         "kinds": kinds_out(terms.kinds),
         "data_period": _period_out(terms.data_period),
-        "duration_seconds": int(terms.duration.total_seconds()),
+        "duration_seconds": _seconds(terms.duration),
         "organization": terms.organization,
+        "licence": terms.licence,
+        "organization_class": terms.organization_class,
+        "erase_after_seconds": _seconds(terms.erase_after),
+        "frequency_reads": limit.reads if limit else None,
+        "frequency_interval_seconds": _seconds(limit.interval) if limit else None,
+        "sensitive_classes": classes_out(terms.classes),
+        "sources": list(terms.sources),
     }
 
 
 def terms_in(value: Row) -> Terms:
     """Terms from JSON."""
     return Terms(
-        Purpose(value["purpose"]),
-        kinds_in(value["kinds"]),
-        _period_in(value["data_period"]),
-        timedelta(seconds=value["duration_seconds"]),
-        value["organization"],
+        purpose=Purpose(value["purpose"]),
+        kinds=kinds_in(value["kinds"]),
+        data_period=_period_in(value["data_period"]),
+        duration=timedelta(seconds=value["duration_seconds"]),
+        organization=value["organization"],
+        sources=tuple(value.get("sources", ())),
+        **_further_terms(value),
     )
+
+
+def _further_terms(value: Row) -> dict[str, Any]:
+    """Those that requests made before they existed don't have."""
+    reads = value.get("frequency_reads")
+    return {
+        "licence": value.get("licence"),
+        "organization_class": value.get("organization_class"),
+        "erase_after": _span(value.get("erase_after_seconds")),
+        "frequency": None if reads is None else Frequency(reads, _span(value.get("frequency_interval_seconds"))),
+        "classes": frozenset(SensitivityClass(one) for one in value.get("sensitive_classes", ())),
+    }
+
+
+def classes_out(classes: frozenset[SensitivityClass]) -> list[str]:
+    """Classes in a fixed order."""
+    return sorted(one.value for one in classes)
+
+
+def _seconds(span: timedelta | None) -> int | None:
+    return None if span is None else int(span.total_seconds())
+
+
+def _span(seconds: int | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def consent_out(new: Consent) -> dict[str, Any]:
+    """A consent as a row, without what is sealed."""
+    terms, limit = new.terms, new.terms.frequency
+    return {
+        "person_id": new.person,
+        "id": new.id,
+        "purpose": terms.purpose.value,
+        "kinds": kinds_out(terms.kinds),
+        "data_start": terms.data_period.start,
+        "data_end": terms.data_period.end,
+        "duration_seconds": _seconds(terms.duration),
+        "organization": terms.organization,
+        "channel": new.evidence.channel.value,
+        "text_version": new.evidence.text_version,
+        "text_sha256": new.evidence.text_sha256,
+        "acr": new.evidence.acr,
+        "request_id": new.request,
+        "granted_at": new.granted_at,
+        "licence": terms.licence,
+        "organization_class": terms.organization_class,
+        "erase_after_seconds": _seconds(terms.erase_after),
+        "frequency_reads": limit.reads if limit else None,
+        "frequency_interval_seconds": _seconds(limit.interval) if limit else None,
+        "sensitive_classes": classes_out(terms.classes),
+        "source": new.source,
+        "required": sorted(role.value for role in new.required),
+        "granted_as": new.granted_as.value,
+        "granted_by": new.granted_by,
+        "ends_by": new.ends_by,
+        "witness_licence": new.evidence.witness,
+    }
 
 
 def consent_in(row: Row, revoked_at: datetime | None, assertion: str = "") -> Consent:
@@ -81,16 +152,29 @@ def consent_in(row: Row, revoked_at: datetime | None, assertion: str = "") -> Co
         id=row["id"],
         person=row["person_id"],
         terms=Terms(
-            Purpose(row["purpose"]),
-            kinds_in(row["kinds"]),
-            Period(row["data_start"], row["data_end"]),
-            timedelta(seconds=row["duration_seconds"]),
-            row["organization"],
+            purpose=Purpose(row["purpose"]),
+            kinds=kinds_in(row["kinds"]),
+            data_period=Period(row["data_start"], row["data_end"]),
+            duration=timedelta(seconds=row["duration_seconds"]),
+            organization=row["organization"],
+            **_further_terms(row),
         ),
-        evidence=Evidence(Channel(row["channel"]), row["text_version"], row["text_sha256"], assertion, row["acr"]),
+        evidence=Evidence(
+            Channel(row["channel"]),
+            row["text_version"],
+            row["text_sha256"],
+            assertion,
+            row["acr"],
+            row["witness_licence"],
+        ),
         granted_at=row["granted_at"],
         revoked_at=revoked_at,
         request=row["request_id"],
+        source=row["source"],
+        required=frozenset(AgreementRole(role) for role in row["required"]),
+        granted_as=AgreementRole(row["granted_as"]),
+        granted_by=row["granted_by"],
+        ends_by=row["ends_by"],
     )
 
 
@@ -107,6 +191,7 @@ def request_in(row: Row, app_request: str) -> ConsentRequest:
         app_request=app_request,
         answer=RequestState(row["answer"]) if row["answer"] else None,
         consent=row["consent_id"],
+        channel=Channel(row["channel"]),
     )
 
 

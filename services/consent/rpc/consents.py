@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lienthong.consent.v1 import consent_service_pb2, consent_service_pb2_grpc
+from collections.abc import Sequence
+
+from lienthong.consent.v1 import consent_pb2, consent_service_pb2, consent_service_pb2_grpc
 
 from services.chassis.call import current_call
 from services.chassis.clock import Clock
@@ -11,6 +13,7 @@ from services.chassis.identifiers import uuid_from_request
 from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
 from services.consent.convert import consents, scalars, terms
+from services.consent.model import Consent, ConsentRequest
 from services.consent.service.consents import ConsentService
 
 _PERSON = "person"
@@ -47,9 +50,7 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
         found = await self._service.get_request(
             current_call().principal, scalars.resource_id(request.name, "consentRequests", "name")
         )
-        return consent_service_pb2.GetConsentRequestResponse(
-            consent_request=consents.request_message(found, self._clock())
-        )
+        return consent_service_pb2.GetConsentRequestResponse(consent_request=(await self._asked([found]))[0])
 
     async def ListConsentRequests(
         self, request: consent_service_pb2.ListConsentRequestsRequest, context: RpcContext
@@ -63,7 +64,7 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
         )
         token = encode_token((str(found[limit - 1].id),), request.person) if len(found) > limit else ""
         return consent_service_pb2.ListConsentRequestsResponse(
-            consent_requests=[consents.request_message(one, self._clock()) for one in found[:limit]],
+            consent_requests=await self._asked(found[:limit]),
             next_page_token=token,
         )
 
@@ -80,7 +81,8 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
             granted = await self._service.grant_request(principal, asked, id)
         else:
             granted = await self._service.grant_terms(principal, terms.terms_in(request.terms, "terms"), id)
-        return consent_service_pb2.GrantConsentResponse(consent=consents.consent_message(granted, self._clock()))
+        shown = await self._shown(granted)
+        return consent_service_pb2.GrantConsentResponse(consent=shown[0], consents=shown)
 
     async def DenyConsent(
         self, request: consent_service_pb2.DenyConsentRequest, context: RpcContext
@@ -97,14 +99,14 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
         revoked = await self._service.revoke(
             current_call().principal, scalars.resource_id(request.name, "consents", "name")
         )
-        return consent_service_pb2.RevokeConsentResponse(consent=consents.consent_message(revoked, self._clock()))
+        return consent_service_pb2.RevokeConsentResponse(consent=(await self._shown([revoked]))[0])
 
     async def GetConsent(
         self, request: consent_service_pb2.GetConsentRequest, context: RpcContext
     ) -> consent_service_pb2.GetConsentResponse:
         """A consent."""
         found = await self._service.get(current_call().principal, scalars.resource_id(request.name, "consents", "name"))
-        return consent_service_pb2.GetConsentResponse(consent=consents.consent_message(found, self._clock()))
+        return consent_service_pb2.GetConsentResponse(consent=(await self._shown([found]))[0])
 
     async def ListConsents(
         self, request: consent_service_pb2.ListConsentsRequest, context: RpcContext
@@ -118,5 +120,51 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
         )
         token = encode_token((str(found[limit - 1].id),), request.person) if len(found) > limit else ""
         return consent_service_pb2.ListConsentsResponse(
-            consents=[consents.consent_message(one, self._clock()) for one in found[:limit]], next_page_token=token
+            consents=await self._shown(found[:limit]), next_page_token=token
         )
+
+    async def ListConsentEvents(
+        self, request: consent_service_pb2.ListConsentEventsRequest, context: RpcContext
+    ) -> consent_service_pb2.ListConsentEventsResponse:
+        """What happened to a consent."""
+        id = scalars.resource_id(request.consent, "consents", "consent")
+        limit = page_limit(request.page_size)
+        before = decode_token(request.page_token, f"events|{request.consent}")
+        start = int(before[0]) if before else 0
+        found = await self._service.events(current_call().principal, id)
+        more = start + limit < len(found)
+        return consent_service_pb2.ListConsentEventsResponse(
+            events=[consents.event_message(one) for one in found[start : start + limit]],
+            next_page_token=encode_token((str(start + limit),), f"events|{request.consent}") if more else "",
+        )
+
+    async def ListRecipients(
+        self, request: consent_service_pb2.ListRecipientsRequest, context: RpcContext
+    ) -> consent_service_pb2.ListRecipientsResponse:
+        """Who was given data on the ground of a consent."""
+        id = scalars.resource_id(request.consent, "consents", "consent")
+        limit = page_limit(request.page_size)
+        bound = f"recipients|{request.consent}"
+        after = decode_token(request.page_token, bound)
+        found = await self._service.recipients(current_call().principal, id, after[0] if after else "", limit + 1)
+        token = encode_token((found[limit - 1].organization,), bound) if len(found) > limit else ""
+        return consent_service_pb2.ListRecipientsResponse(
+            recipients=[consents.recipient_message(one) for one in found[:limit]], next_page_token=token
+        )
+
+    async def AcknowledgeErasure(
+        self, request: consent_service_pb2.AcknowledgeErasureRequest, context: RpcContext
+    ) -> consent_service_pb2.AcknowledgeErasureResponse:
+        """Keeps that the calling facility has erased what it was given."""
+        scalars.uuid_of(request.request_id, "request_id")
+        id = scalars.resource_id(request.consent, "consents", "consent")
+        said = await self._service.acknowledge_erasure(current_call().principal, id, request.retained_under)
+        return consent_service_pb2.AcknowledgeErasureResponse(recipient=consents.recipient_message(said))
+
+    async def _shown(self, found: Sequence[Consent]) -> list[consent_pb2.Consent]:
+        uses = await self._service.uses(found)
+        return [consents.consent_message(one, self._clock(), uses.get(one.id, 0)) for one in found]
+
+    async def _asked(self, found: Sequence[ConsentRequest]) -> list[consent_pb2.ConsentRequest]:
+        granted = await self._service.of_requests(found)
+        return [consents.request_message(one, self._clock(), granted.get(one.id, ())) for one in found]

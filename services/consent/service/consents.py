@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 from services.chassis.clock import Clock
-from services.chassis.errors import FieldViolation
+from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.principal import Principal, PrincipalKind
 from services.consent.errors import (
     ConsentNotFound,
     ConsentRequestClosed,
     ConsentRequestNotFound,
+    NotARecipient,
     NotThePerson,
     TermsNotAllowed,
 )
 from services.consent.model import (
-    LONGEST,
     REQUEST_LIFE,
-    SENSITIVE,
-    SHORTEST,
     Channel,
     Consent,
     ConsentRequest,
     Evidence,
-    Purpose,
     RequestState,
     Terms,
 )
 from services.consent.ports import AppApproved, AppRefused, IdApp, Store
+from services.consent.recipients import LONGEST_GROUND, ConsentEvent, Recipient, events_of
 from services.consent.service.persons import is_person
+from services.consent.terms import check_terms, one_for_each_source
 
 CONSENT_TEXT_VERSION = "vi-2026-11"
 CONSENT_TEXT = (
@@ -42,8 +41,6 @@ CONSENT_TEXT = (
 )
 """What the person is told (Law 91/2025 art. 9: health data are sensitive, and the person must know it); version and hash are kept."""
 _TEXT_SHA256 = hashlib.sha256(CONSENT_TEXT.encode()).hexdigest()
-# Purposes for which one facility can be given access; the others rest on law, not on consent.
-_CONSENTABLE = frozenset({Purpose.TREATMENT, Purpose.PAYMENT})
 # How often a request is polled: the lease of a poll is also the time to the next one.
 _POLL_EVERY = timedelta(seconds=2)
 _CLAIM = 50
@@ -54,30 +51,6 @@ def person_of(principal: Principal) -> UUID:
     if principal.kind is not PrincipalKind.CITIZEN or not principal.person:
         raise NotThePerson("only the person concerned may do this")
     return UUID(principal.person.removeprefix("persons/"))
-
-
-def check_terms(terms: Terms, field: str) -> None:
-    """Raises TermsNotAllowed naming every term that goes beyond what the purpose allows."""
-    wrong = []
-    if terms.purpose not in _CONSENTABLE:
-        wrong.append(FieldViolation(f"{field}.purpose", "TREATMENT or PAYMENT", "PURPOSE_NOT_CONSENTABLE"))
-    if not terms.kinds:
-        wrong.append(FieldViolation(f"{field}.kinds", "at least one kind", "KINDS_EMPTY"))
-    if not SHORTEST <= terms.duration <= LONGEST:
-        wrong.append(FieldViolation(f"{field}.permission_duration", "1 minute to 365 days", "DURATION_OUT_OF_RANGE"))
-    if terms.organization is None and terms.kinds & SENSITIVE:
-        wrong.append(
-            FieldViolation(f"{field}.grantee", "a sensitive kind needs one named facility", "GRANTEE_TOO_WIDE")
-        )
-    if terms.organization is None and terms.purpose is not Purpose.TREATMENT:
-        wrong.append(
-            FieldViolation(f"{field}.grantee", "any treating facility is for TREATMENT only", "GRANTEE_TOO_WIDE")
-        )
-    period = terms.data_period
-    if period.start is not None and period.end is not None and period.start >= period.end:
-        wrong.append(FieldViolation(f"{field}.data_period", "start before end", "PERIOD_EMPTY"))
-    if wrong:
-        raise TermsNotAllowed("the terms go beyond what the purpose allows", violations=wrong)
 
 
 class ConsentService:
@@ -135,19 +108,20 @@ class ConsentService:
             return await self._store.requests(entries, before, limit, organization=principal.facility or "")
         return await self._store.requests(await self._entries(principal, person), before, limit)
 
-    async def grant_request(self, principal: Principal, request: UUID, id: UUID) -> Consent:
-        """Grants a request as it was asked."""
+    async def grant_request(self, principal: Principal, request: UUID, id: UUID) -> Sequence[Consent]:
+        """Grants a request as it was asked; one consent for each source."""
         person_of(principal)
         found = await self._store.request(request)
         if found is None or not await is_person(self._store, principal, found.person):
             raise ConsentRequestNotFound("no such request")
         return await self._grant(found, Evidence(Channel.DIRECT, CONSENT_TEXT_VERSION, _TEXT_SHA256), id)
 
-    async def grant_terms(self, principal: Principal, terms: Terms, id: UUID) -> Consent:
-        """Grants unasked."""
+    async def grant_terms(self, principal: Principal, terms: Terms, id: UUID) -> Sequence[Consent]:
+        """Grants unasked; one consent for each source."""
         check_terms(terms, "terms")
         evidence = Evidence(Channel.DIRECT, CONSENT_TEXT_VERSION, _TEXT_SHA256)
-        return await self._store.grant(Consent(id, person_of(principal), terms, evidence, self._clock()), None)
+        granted = Consent(id, person_of(principal), terms, evidence, self._clock())
+        return await self._store.grant(one_for_each_source(granted), None)
 
     async def deny(self, principal: Principal, request: UUID) -> ConsentRequest:
         """Refuses a request. Refusing twice is the same; refusing what was granted or has lapsed is ConsentRequestClosed."""
@@ -180,6 +154,44 @@ class ConsentService:
         """The calling person's consents under all their entries, newest first."""
         return await self._store.consents(await self._entries(principal, person), before, limit)
 
+    async def uses(self, consents: Sequence[Consent]) -> Mapping[UUID, int]:
+        """Reads that the frequency of each counts by now."""
+        return await self._store.uses(consents, self._clock())
+
+    async def of_requests(self, requests: Sequence[ConsentRequest]) -> Mapping[UUID, Sequence[Consent]]:
+        """The consents that came of requests, by request."""
+        granted = [one for one in requests if one.consent is not None]
+        return {one.id: await self._store.consents_of_request(one.id, [one.person]) for one in granted}
+
+    async def events(self, principal: Principal, id: UUID) -> Sequence[ConsentEvent]:
+        """What happened to a consent, oldest first, for the person and the facility it is granted to."""
+        return events_of(await self.get(principal, id))
+
+    async def recipients(self, principal: Principal, id: UUID, after: str, limit: int) -> Sequence[Recipient]:
+        """Who was given data on the ground of a consent, by facility code, for the person."""
+        found = await self._store.consent(id)
+        if found is None or not await is_person(self._store, principal, found.person):
+            raise ConsentNotFound("no such consent")
+        return await self._store.recipients(found, after, limit)
+
+    async def acknowledge_erasure(self, principal: Principal, id: UUID, retained_under: str) -> Recipient:
+        """Keeps that the calling facility has erased what it was given. Saying it twice gives the first answer."""
+        if len(retained_under) > LONGEST_GROUND:
+            raise InvalidArgument.of(
+                FieldViolation("retained_under", f"at most {LONGEST_GROUND} characters", "TOO_LONG")
+            )
+        facility = principal.facility or ""
+        found = await self._store.consent(id)
+        mine = None if found is None else await self._recipient(found, facility)
+        if found is None or mine is None:
+            raise NotARecipient("nothing was given on the ground of such a consent")
+        await self._store.acknowledge_erasure(found, facility, principal.licence or "", retained_under, self._clock())
+        return await self._recipient(found, facility) or mine
+
+    async def _recipient(self, consent: Consent, facility: str) -> Recipient | None:
+        found = await self._store.recipients(consent, "", 1, organization=facility)
+        return found[0] if found else None
+
     async def collect_answers(self) -> int:
         """Polls the app for every request that is due; returns how many were answered. Each request stands alone: one that fails is left
         for the next round."""
@@ -197,13 +209,13 @@ class ConsentService:
                 answered += 1
         return answered
 
-    async def _grant(self, request: ConsentRequest, evidence: Evidence, id: UUID) -> Consent:
+    async def _grant(self, request: ConsentRequest, evidence: Evidence, id: UUID) -> Sequence[Consent]:
         now = self._clock()
         state = request.state(now)
         if state in (RequestState.DENIED, RequestState.EXPIRED):
             raise ConsentRequestClosed("the request is closed", metadata={"state": state.value})
         consent = Consent(id, request.person, request.terms, evidence, now, request=request.id)
-        return await self._store.grant(consent, request.id)
+        return await self._store.grant(one_for_each_source(consent), request.id)
 
     async def _close(self, request: ConsentRequest, answer: RequestState) -> ConsentRequest:
         now = self._clock()

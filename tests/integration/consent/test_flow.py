@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from joserfc.jwk import ECKey
 from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import (
     access_ledger_service_pb2,
@@ -27,37 +24,10 @@ from lienthong.type.v1 import access_context_pb2, document_kind_pb2
 
 from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
-from services.chassis.settings import TelemetrySettings
-from services.consent.__main__ import compose
-from services.consent.ciba import CibaSettings
-from services.consent.config import Settings
-from tests.fixtures.database import DatabaseFor
-from tests.fixtures.identities import Identities, Running, StartRole
-from tests.fixtures.registry import registered
+from tests.fixtures.identities import Running
 
 READER, OTHER = "01001", "79001"
 KINDS = [document_kind_pb2.DOCUMENT_KIND_ENCOUNTER_SUMMARY, document_kind_pb2.DOCUMENT_KIND_PRESCRIPTION]
-
-
-@pytest.fixture
-async def consent(
-    start_role: StartRole, identities: Identities, database_for: DatabaseFor, keyring_file: Path, tmp_path: Path
-) -> AsyncIterator[Running]:
-    """A running consent role. Its ID app is a port nobody listens on: these tests grant directly."""
-    key = tmp_path / "client.jwk"
-    key.write_text(json.dumps(ECKey.generate_key("P-256").as_dict(private=True)), "utf-8")
-    jwks = tmp_path / "jwks.json"
-    jwks.write_text(json.dumps(identities.issuer.jwks), "utf-8")
-    settings = Settings(
-        server=identities.server_settings("consent"),
-        database=registered(database_for("consent")),
-        telemetry=TelemetrySettings(log_level="error"),
-        ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
-        keyring=keyring_file,
-        identity_address="127.0.0.1:1",
-    )
-    async with start_role("consent", compose, settings) as running:
-        yield running
 
 
 def terms(organization: str = READER, kinds: list[int] | None = None, days: int = 30) -> consent_pb2.ConsentTerms:

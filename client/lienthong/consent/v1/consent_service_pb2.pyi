@@ -6,7 +6,6 @@ isort:skip_file
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
-from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from lienthong.consent.v1 import consent_pb2 as consent_pb2
 import builtins as builtins
@@ -29,13 +28,10 @@ class RequestConsentRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PERSON_FIELD_NUMBER: builtins.int
     TERMS_FIELD_NUMBER: builtins.int
-    CHANNEL_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """UUID that makes a retry return the first answer (AIP-155)."""
     person: builtins.str
     """The person, `persons/{uuid}`."""
-    channel: consent_pb2.ConsentChannel.ValueType
-    """How to ask: NATIONAL_ID_APP (also when not given), KIOSK_QR or SMS_CODE."""
     @builtins.property
     def terms(self) -> consent_pb2.ConsentTerms:
         """What is wanted; the grantee MUST be the calling facility."""
@@ -46,11 +42,10 @@ class RequestConsentRequest(message.Message):
         request_id: builtins.str = ...,
         person: builtins.str = ...,
         terms: consent_pb2.ConsentTerms | None = ...,
-        channel: consent_pb2.ConsentChannel.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["channel", b"channel", "person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -61,9 +56,6 @@ class RequestConsentResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     CONSENT_REQUEST_FIELD_NUMBER: builtins.int
-    KIOSK_CODE_FIELD_NUMBER: builtins.int
-    kiosk_code: builtins.str
-    """Text of the code to show, for KIOSK_QR; it is given once and MUST NOT be kept."""
     @builtins.property
     def consent_request(self) -> consent_pb2.ConsentRequest:
         """The request, state PENDING."""
@@ -72,181 +64,10 @@ class RequestConsentResponse(message.Message):
         self,
         *,
         consent_request: consent_pb2.ConsentRequest | None = ...,
-        kiosk_code: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "kiosk_code", b"kiosk_code"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-@typing.final
-class ConfirmConsentCodeRequest(message.Message):
-    """ConfirmConsentCodeRequest tells a code."""
-
-    DESCRIPTOR: descriptor.Descriptor
-
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    CONSENT_REQUEST_FIELD_NUMBER: builtins.int
-    CODE_FIELD_NUMBER: builtins.int
-    request_id: builtins.str
-    """UUID that makes a retry return the first answer (AIP-155)."""
-    consent_request: builtins.str
-    """`consentRequests/{uuid}`."""
-    code: builtins.str
-    """Six digits."""
-    def __init__(
-        self,
-        *,
-        request_id: builtins.str = ...,
-        consent_request: builtins.str = ...,
-        code: builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["code", b"code", "consent_request", b"consent_request", "request_id", b"request_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-@typing.final
-class ConfirmConsentCodeResponse(message.Message):
-    """ConfirmConsentCodeResponse returns what came of it."""
-
-    DESCRIPTOR: descriptor.Descriptor
-
-    CONSENTS_FIELD_NUMBER: builtins.int
-    @builtins.property
-    def consents(self) -> containers.RepeatedCompositeFieldContainer[consent_pb2.Consent]:
-        """The consents, one for each source."""
-
-    def __init__(
-        self,
-        *,
-        consents: abc.Iterable[consent_pb2.Consent] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consents", b"consents"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-@typing.final
-class RecordPaperConsentRequest(message.Message):
-    """RecordPaperConsentRequest holds a scan."""
-
-    DESCRIPTOR: descriptor.Descriptor
-
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    PERSON_FIELD_NUMBER: builtins.int
-    TERMS_FIELD_NUMBER: builtins.int
-    SCAN_FIELD_NUMBER: builtins.int
-    TEXT_VERSION_FIELD_NUMBER: builtins.int
-    SIGN_TIME_FIELD_NUMBER: builtins.int
-    GUARDIAN_FIELD_NUMBER: builtins.int
-    CHILD_SIGNED_FIELD_NUMBER: builtins.int
-    request_id: builtins.str
-    """UUID that makes a retry return the first answer (AIP-155)."""
-    person: builtins.str
-    """The person, `persons/{uuid}`."""
-    scan: builtins.bytes
-    """Scan of the paper, PDF, at most 5 MiB."""
-    text_version: builtins.str
-    """Version of the printed text."""
-    guardian: builtins.str
-    """Guardian who signed for a child, `persons/{uuid}`."""
-    child_signed: builtins.bool
-    """Whether a child of seven and more has signed too."""
-    @builtins.property
-    def terms(self) -> consent_pb2.ConsentTerms:
-        """What was signed; the grantee MUST be the calling facility."""
-
-    @builtins.property
-    def sign_time(self) -> timestamp_pb2.Timestamp:
-        """When it was signed by hand; the permission counts from here. At most 7 days ago."""
-
-    def __init__(
-        self,
-        *,
-        request_id: builtins.str = ...,
-        person: builtins.str = ...,
-        terms: consent_pb2.ConsentTerms | None = ...,
-        scan: builtins.bytes = ...,
-        text_version: builtins.str = ...,
-        sign_time: timestamp_pb2.Timestamp | None = ...,
-        guardian: builtins.str = ...,
-        child_signed: builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["sign_time", b"sign_time", "terms", b"terms"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["child_signed", b"child_signed", "guardian", b"guardian", "person", b"person", "request_id", b"request_id", "scan", b"scan", "sign_time", b"sign_time", "terms", b"terms", "text_version", b"text_version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-@typing.final
-class RecordPaperConsentResponse(message.Message):
-    """RecordPaperConsentResponse returns what came of it."""
-
-    DESCRIPTOR: descriptor.Descriptor
-
-    CONSENTS_FIELD_NUMBER: builtins.int
-    @builtins.property
-    def consents(self) -> containers.RepeatedCompositeFieldContainer[consent_pb2.Consent]:
-        """The consents, one for each source."""
-
-    def __init__(
-        self,
-        *,
-        consents: abc.Iterable[consent_pb2.Consent] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consents", b"consents"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-@typing.final
-class AgreeToConsentRequest(message.Message):
-    """AgreeToConsentRequest names a consent."""
-
-    DESCRIPTOR: descriptor.Descriptor
-
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    NAME_FIELD_NUMBER: builtins.int
-    request_id: builtins.str
-    """UUID that makes a retry return the first answer (AIP-155)."""
-    name: builtins.str
-    """`consents/{uuid}`."""
-    def __init__(
-        self,
-        *,
-        request_id: builtins.str = ...,
-        name: builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-@typing.final
-class AgreeToConsentResponse(message.Message):
-    """AgreeToConsentResponse returns the consent."""
-
-    DESCRIPTOR: descriptor.Descriptor
-
-    CONSENT_FIELD_NUMBER: builtins.int
-    @builtins.property
-    def consent(self) -> consent_pb2.Consent:
-        """The consent."""
-
-    def __init__(
-        self,
-        *,
-        consent: consent_pb2.Consent | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["consent", b"consent"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent", b"consent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -513,16 +334,10 @@ class GrantConsentRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     CONSENT_REQUEST_FIELD_NUMBER: builtins.int
     TERMS_FIELD_NUMBER: builtins.int
-    KIOSK_CODE_FIELD_NUMBER: builtins.int
-    PERSON_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """UUID that makes a retry return the first answer (AIP-155)."""
     consent_request: builtins.str
     """The request that is granted as it was asked."""
-    kiosk_code: builtins.str
-    """The code that the kiosk showed, for a request by KIOSK_QR."""
-    person: builtins.str
-    """The child for whom a guardian grants unasked, `persons/{uuid}`; empty means the caller."""
     @builtins.property
     def terms(self) -> consent_pb2.ConsentTerms:
         """Terms granted unasked."""
@@ -533,12 +348,10 @@ class GrantConsentRequest(message.Message):
         request_id: builtins.str = ...,
         consent_request: builtins.str = ...,
         terms: consent_pb2.ConsentTerms | None = ...,
-        kiosk_code: builtins.str = ...,
-        person: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "kiosk_code", b"kiosk_code", "person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -552,7 +365,7 @@ class GrantConsentResponse(message.Message):
     CONSENTS_FIELD_NUMBER: builtins.int
     @builtins.property
     def consent(self) -> consent_pb2.Consent:
-        """The first of the consents; state ACTIVE, or AWAITING_AGREEMENT for a child."""
+        """The first of the consents; state ACTIVE."""
 
     @builtins.property
     def consents(self) -> containers.RepeatedCompositeFieldContainer[consent_pb2.Consent]:

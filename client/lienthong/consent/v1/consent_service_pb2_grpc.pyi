@@ -17,27 +17,19 @@ class ConsentServiceStub:
 
     def __init__(self, channel: aio.Channel) -> None: ...
     RequestConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RequestConsentRequest, consent_service_pb2.RequestConsentResponse]
-    """Asks a person for consent through the national ID app (OpenID CIBA), by a code on the kiosk's screen, or by a code sent to the person's
-    phone. The calling facility is the grantee. A child's guardian is asked.
-    """
+    """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee."""
     GetConsentRequest: aio.UnaryUnaryMultiCallable[consent_service_pb2.GetConsentRequestRequest, consent_service_pb2.GetConsentRequestResponse]
     """Returns a request; the asking facility and the person asked may read it."""
     ListConsentRequests: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListConsentRequestsRequest, consent_service_pb2.ListConsentRequestsResponse]
     """Lists the requests put to a person, newest first; only that person may call it."""
-    ConfirmConsentCode: aio.UnaryUnaryMultiCallable[consent_service_pb2.ConfirmConsentCodeRequest, consent_service_pb2.ConfirmConsentCodeResponse]
-    """Tells the code that the person was sent by SMS; only the asking facility. Five wrong codes close the request."""
-    RecordPaperConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RecordPaperConsentRequest, consent_service_pb2.RecordPaperConsentResponse]
-    """Records a consent that was signed on paper; only a practitioner of the grantee, who vouches for it. The scan is kept as evidence."""
-    AgreeToConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.AgreeToConsentRequest, consent_service_pb2.AgreeToConsentResponse]
-    """Agrees to a consent that awaits it: the child of seven and more, or the guardian."""
     ListConsentEvents: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListConsentEventsRequest, consent_service_pb2.ListConsentEventsResponse]
-    """Lists what happened to a consent, oldest first; the person, their guardian and the grantee facility."""
+    """Lists what happened to a consent, oldest first; the person and the grantee facility."""
     ListRecipients: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListRecipientsRequest, consent_service_pb2.ListRecipientsResponse]
-    """Lists who was given data on the ground of a consent, and whether they have erased it; the person and their guardian."""
+    """Lists who was given data on the ground of a consent, and whether they have erased it; the person."""
     AcknowledgeErasure: aio.UnaryUnaryMultiCallable[consent_service_pb2.AcknowledgeErasureRequest, consent_service_pb2.AcknowledgeErasureResponse]
     """Says that the calling facility has erased what it was given; only a recipient."""
     GrantConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.GrantConsentRequest, consent_service_pb2.GrantConsentResponse]
-    """Grants consent; only the person themself, or for a child the guardian. It MUST NOT outlive what the purpose allows."""
+    """Grants consent; only the person themself. It MUST NOT outlive what the purpose allows."""
     DenyConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.DenyConsentRequest, consent_service_pb2.DenyConsentResponse]
     """Refuses a request; only the person themself."""
     RevokeConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RevokeConsentRequest, consent_service_pb2.RevokeConsentResponse]
@@ -56,9 +48,7 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         request: consent_service_pb2.RequestConsentRequest,
         context: aio.ServicerContext[consent_service_pb2.RequestConsentRequest, abc.Awaitable[consent_service_pb2.RequestConsentResponse]],
     ) -> abc.Awaitable[consent_service_pb2.RequestConsentResponse]:
-        """Asks a person for consent through the national ID app (OpenID CIBA), by a code on the kiosk's screen, or by a code sent to the person's
-        phone. The calling facility is the grantee. A child's guardian is asked.
-        """
+        """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee."""
 
     @abc_1.abstractmethod
     def GetConsentRequest(
@@ -77,36 +67,12 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         """Lists the requests put to a person, newest first; only that person may call it."""
 
     @abc_1.abstractmethod
-    def ConfirmConsentCode(
-        self,
-        request: consent_service_pb2.ConfirmConsentCodeRequest,
-        context: aio.ServicerContext[consent_service_pb2.ConfirmConsentCodeRequest, abc.Awaitable[consent_service_pb2.ConfirmConsentCodeResponse]],
-    ) -> abc.Awaitable[consent_service_pb2.ConfirmConsentCodeResponse]:
-        """Tells the code that the person was sent by SMS; only the asking facility. Five wrong codes close the request."""
-
-    @abc_1.abstractmethod
-    def RecordPaperConsent(
-        self,
-        request: consent_service_pb2.RecordPaperConsentRequest,
-        context: aio.ServicerContext[consent_service_pb2.RecordPaperConsentRequest, abc.Awaitable[consent_service_pb2.RecordPaperConsentResponse]],
-    ) -> abc.Awaitable[consent_service_pb2.RecordPaperConsentResponse]:
-        """Records a consent that was signed on paper; only a practitioner of the grantee, who vouches for it. The scan is kept as evidence."""
-
-    @abc_1.abstractmethod
-    def AgreeToConsent(
-        self,
-        request: consent_service_pb2.AgreeToConsentRequest,
-        context: aio.ServicerContext[consent_service_pb2.AgreeToConsentRequest, abc.Awaitable[consent_service_pb2.AgreeToConsentResponse]],
-    ) -> abc.Awaitable[consent_service_pb2.AgreeToConsentResponse]:
-        """Agrees to a consent that awaits it: the child of seven and more, or the guardian."""
-
-    @abc_1.abstractmethod
     def ListConsentEvents(
         self,
         request: consent_service_pb2.ListConsentEventsRequest,
         context: aio.ServicerContext[consent_service_pb2.ListConsentEventsRequest, abc.Awaitable[consent_service_pb2.ListConsentEventsResponse]],
     ) -> abc.Awaitable[consent_service_pb2.ListConsentEventsResponse]:
-        """Lists what happened to a consent, oldest first; the person, their guardian and the grantee facility."""
+        """Lists what happened to a consent, oldest first; the person and the grantee facility."""
 
     @abc_1.abstractmethod
     def ListRecipients(
@@ -114,7 +80,7 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         request: consent_service_pb2.ListRecipientsRequest,
         context: aio.ServicerContext[consent_service_pb2.ListRecipientsRequest, abc.Awaitable[consent_service_pb2.ListRecipientsResponse]],
     ) -> abc.Awaitable[consent_service_pb2.ListRecipientsResponse]:
-        """Lists who was given data on the ground of a consent, and whether they have erased it; the person and their guardian."""
+        """Lists who was given data on the ground of a consent, and whether they have erased it; the person."""
 
     @abc_1.abstractmethod
     def AcknowledgeErasure(
@@ -130,7 +96,7 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         request: consent_service_pb2.GrantConsentRequest,
         context: aio.ServicerContext[consent_service_pb2.GrantConsentRequest, abc.Awaitable[consent_service_pb2.GrantConsentResponse]],
     ) -> abc.Awaitable[consent_service_pb2.GrantConsentResponse]:
-        """Grants consent; only the person themself, or for a child the guardian. It MUST NOT outlive what the purpose allows."""
+        """Grants consent; only the person themself. It MUST NOT outlive what the purpose allows."""
 
     @abc_1.abstractmethod
     def DenyConsent(
