@@ -11,6 +11,7 @@ from functools import cached_property
 from uuid import UUID
 
 from services.records.formats.document import ContentKind, ParsedDocument, QualityFinding
+from services.records.sensitivity import SensitivityClass
 from services.records.signatures import DetachedSignature
 
 LARGEST_DOCUMENT = 8 * 1024 * 1024
@@ -262,6 +263,7 @@ class DocumentEntry:
     received_at: datetime
     held: bool
     current: UUID | None = None
+    classes: frozenset[SensitivityClass] = frozenset()
 
     @property
     def name(self) -> str:
@@ -300,10 +302,12 @@ ALWAYS = Span()
 
 @dataclass(frozen=True)
 class Permission:
-    """A part that may be read: kinds, and care inside a span."""
+    """A part that may be read: kinds, care inside a span, of no sensitive classes but these, from one facility where `source` names it."""
 
     kinds: frozenset[ContentKind]
     span: Span = ALWAYS
+    classes: frozenset[SensitivityClass] = frozenset()
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -311,6 +315,14 @@ class WithheldKind:
     """A part that may not be read."""
 
     kind: ContentKind
+    reason: str
+
+
+@dataclass(frozen=True)
+class WithheldClass:
+    """A sensitive class that may not be read."""
+
+    sensitivity_class: SensitivityClass
     reason: str
 
 
@@ -323,6 +335,7 @@ class Decision:
     permissions: tuple[Permission, ...]
     withheld: tuple[WithheldKind, ...] = ()
     would_change: tuple[str, ...] = ()
+    withheld_classes: tuple[WithheldClass, ...] = ()
 
     @property
     def permitted(self) -> bool:
@@ -331,8 +344,14 @@ class Decision:
 
 
 def readable_kinds(entry: DocumentEntry, permissions: Sequence[Permission]) -> frozenset[ContentKind]:
-    """Kinds of a document that the permissions cover, by kind and by the time of the care."""
-    covered = [one.kinds for one in permissions if one.span.holds(entry.care_start, entry.care_end)]
+    """Kinds of a document that the permissions cover, by kind, by the time and the facility of the care, and by its sensitive classes."""
+    covered = [
+        one.kinds
+        for one in permissions
+        if one.span.holds(entry.care_start, entry.care_end)
+        and one.source in (None, entry.facility)
+        and entry.classes <= one.classes
+    ]
     return frozenset(entry.kinds) & frozenset().union(*covered)
 
 

@@ -140,6 +140,8 @@ document = Table(
     Column("received_at", TIME, nullable=False),
     # The person's identity is not confirmed: nobody but the facility may know of it.
     Column("held", Boolean, nullable=False),
+    # Sensitive classes of care; who may read all of them may read it.
+    Column("classes", ARRAY(String(16)), nullable=False, server_default="{}"),
     Index("ix_document_person_id_care_end", "person_id", text("care_end DESC"), text("id DESC")),
     Index("ix_document_id", "id"),
     Index("ix_document_person_id_facility_id", "person_id", "facility_id"),

@@ -40,6 +40,7 @@ from services.records.proof import (
     TouchedDocument,
     next_look,
 )
+from services.records.sensitivity import classes_of
 from services.records.service.parts import cut
 
 Place = tuple[str, UUID]
@@ -133,6 +134,7 @@ class MemoryStore:
             size=len(incoming.content),
             received_at=incoming.received_at,
             held=filing.held,
+            classes=classes_of(document.parsed.diagnosis_codes, document.parsed.kinds),
         )
         parts = cut(document.parsed)
         if parts:

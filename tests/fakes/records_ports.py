@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from lienthong.signing.v1 import verdict_pb2
@@ -16,6 +16,7 @@ from services.records.formats.document import IdentifierType, ParsedDocument
 from services.records.model import Case, Decision, Filing, Permission, Query, Span, Verdict, WithheldKind
 from services.records.ports import InsurerRefused, InsurerUnavailable
 from services.records.proof import AlgorithmRule, Compromise, EvidencePiece, TimestampedCheckpoint
+from services.records.sensitivity import EVERY_CLASS
 from services.records.service.slips import Slip, slip_from_json
 
 CERTIFICATE = "ab" * 32
@@ -139,10 +140,10 @@ class FakeConsent:
         self.queries.append(query)
         number = len(self.queries)
         permissions = tuple(
-            Permission(one.kinds & query.kinds, one.span) for one in self.permissions if one.kinds & query.kinds
+            replace(one, kinds=one.kinds & query.kinds) for one in self.permissions if one.kinds & query.kinds
         )
         if self.own and query.resources and set(query.resources) <= set(query.own_documents):
-            permissions = (Permission(query.kinds, Span()),)
+            permissions = (Permission(query.kinds, Span(), EVERY_CLASS),)
         covered = frozenset(kind for one in permissions for kind in one.kinds)
         return Decision(
             name=f"decisions/{number}",

@@ -33,6 +33,7 @@ from services.records.model import (
 )
 from services.records.ports import KeysTaken, Store
 from services.records.postgres import PostgresStore
+from services.records.sensitivity import SensitivityClass
 from services.records.service.parts import HEALTH_BOOK_KINDS, join
 from services.records.signatures import BatchPlace, DetachedSignature, SignatureForm
 from tests.fakes.records_memory import MemoryStore
@@ -242,6 +243,33 @@ async def test_documents_by_permission(store: Store, person: UUID) -> None:
     assert set(await found(Permission(ALL, since))) == {new.id, middle.id}
     # Time and kind must be permitted together.
     assert await found(Permission(frozenset({ContentKind.HIV_CARE})), Permission(ALL, until)) == [old.id]
+
+
+async def test_documents_by_source_and_sensitive_class(store: Store, person: UUID) -> None:
+    def coded(number: int, facility: str, *codes: str) -> Accepted:
+        one = accepted(episode(number, facility), f"c{number}", person)
+        return replace(one, parsed=replace(one.parsed, diagnosis_codes=frozenset(codes)))
+
+    plain, here = coded(21, FACILITY, "J18.9"), coded(22, "79001", "I10")
+    psychiatric, both = coded(23, FACILITY, "F32.1"), coded(24, FACILITY, "F20", "Z21")
+    await keep(store, plain, here, psychiatric, both)
+
+    async def found(*permissions: Permission) -> set[UUID]:
+        return {one.id for one in await store.documents(Selection((person,), permissions))}
+
+    assert await found(Permission(ALL)) == {plain.id, here.id}
+    assert await found(Permission(ALL, source="79001")) == {here.id}
+    named = frozenset({SensitivityClass.PSYCHIATRIC})
+    assert await found(Permission(ALL, classes=named)) == {plain.id, here.id, psychiatric.id}
+    # All classes of a document must be in one permission.
+    hiv = frozenset({SensitivityClass.HIV})
+    assert both.id not in await found(Permission(ALL, classes=named), Permission(ALL, classes=hiv))
+    assert await found(Permission(ALL, classes=named | hiv, source=FACILITY)) == {plain.id, psychiatric.id, both.id}
+    stored = await store.document(both.id)
+    assert stored is not None
+    assert stored.classes == named | hiv
+    book = await store.health_book(Selection((person,), (Permission(HEALTH_BOOK_KINDS, source="79001"),)))
+    assert [entry.id for entry, _ in book] == [here.id]
 
 
 async def test_held_documents_are_for_their_facility_alone(store: Store, person: UUID) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lienthong.records.v1 import document_pb2, health_book_pb2
 
 from services.records.convert.intake import format_out, record_message
-from services.records.convert.scalars import KIND, kinds_out, period_out, stamp
+from services.records.convert.scalars import CLASS, KIND, kinds_out, period_out, stamp
 from services.records.convert.signatures import signature_out
 from services.records.formats.document import ContentKind
 from services.records.formats.health_book import DrugEntry, HealthBookEntry, ResultEntry
@@ -26,6 +26,7 @@ def document_message(entry: DocumentEntry, kinds: Iterable[ContentKind]) -> docu
         content_sha256=entry.sha256,
         content_size=entry.size,
         receive_time=stamp(entry.received_at),
+        sensitive_classes=sorted(CLASS[one] for one in entry.classes),
     )
 
 
@@ -49,6 +50,10 @@ def disclosure_message(decision: Decision, *, unconfirmed: bool = False) -> docu
     would tell of it.
     """
     withheld = [document_pb2.Withheld(kind=KIND[one.kind], reason=one.reason) for one in decision.withheld]
+    withheld += [
+        document_pb2.Withheld(sensitivity_class=CLASS[one.sensitivity_class], reason=one.reason)
+        for one in decision.withheld_classes
+    ]
     if unconfirmed:
         withheld.append(document_pb2.Withheld(reason=LINKS_UNCONFIRMED))
     return document_pb2.Disclosure(decision=decision.name, access=decision.access, withheld=withheld)

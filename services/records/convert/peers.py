@@ -21,7 +21,15 @@ from lienthong.type.v1 import (
     identifier_pb2,
 )
 
-from services.records.convert.scalars import kinds_out, known_kinds, period_in, period_out, stamp, time_in
+from services.records.convert.scalars import (
+    kinds_out,
+    known_classes,
+    known_kinds,
+    period_in,
+    period_out,
+    stamp,
+    time_in,
+)
 from services.records.convert.signatures import carried_out
 from services.records.formats.document import (
     AreaEra,
@@ -39,6 +47,7 @@ from services.records.model import (
     Permission,
     Query,
     Verdict,
+    WithheldClass,
     WithheldKind,
 )
 from services.records.proof import AlgorithmRule, Compromise, EvidenceKind, EvidencePiece, TimestampedCheckpoint
@@ -231,11 +240,21 @@ def decision_in(decision: decision_pb2.Decision) -> Decision:
         name=decision.name,
         access=decision.access,
         permissions=tuple(
-            Permission(known_kinds(one.kinds), period_in(one.data_period))
+            Permission(
+                known_kinds(one.kinds),
+                period_in(one.data_period),
+                known_classes(one.sensitive_classes),
+                one.source.removeprefix("organizations/") or None,
+            )
             for one in (decision.permissions if permitted else ())
         ),
         withheld=tuple(WithheldKind(kind, one.reason) for one in decision.withheld for kind in known_kinds([one.kind])),
         would_change=tuple(change.code for change in decision.would_change),
+        withheld_classes=tuple(
+            WithheldClass(named, one.reason)
+            for one in decision.withheld_classes
+            for named in known_classes([one.sensitivity_class])
+        ),
     )
 
 

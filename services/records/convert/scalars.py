@@ -8,14 +8,19 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2
+from lienthong.type.v1 import access_context_pb2, document_kind_pb2, period_pb2, sensitivity_class_pb2
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.records.formats.document import ContentKind
 from services.records.model import AccessContext, Span
+from services.records.sensitivity import SensitivityClass
 
 KIND = {kind: document_kind_pb2.DocumentKind.Value(f"DOCUMENT_KIND_{kind.value}") for kind in ContentKind}
 _KIND_IN: dict[int, ContentKind] = {number: kind for kind, number in KIND.items()}
+CLASS = {
+    one: sensitivity_class_pb2.SensitivityClass.Value(f"SENSITIVITY_CLASS_{one.value}") for one in SensitivityClass
+}
+_CLASS_IN: dict[int, SensitivityClass] = {number: one for one, number in CLASS.items()}
 _PURPOSES = frozenset(access_context_pb2.PurposeOfUse.values()) - {0}
 _BASES = frozenset(access_context_pb2.LegalBasis.values()) - {0}
 _LONGEST_REASON = 200
@@ -64,6 +69,11 @@ def kinds_in(numbers: Sequence[int], field: str) -> frozenset[ContentKind]:
 def known_kinds(numbers: Iterable[int]) -> frozenset[ContentKind]:
     """Kinds that a peer names; those this version does not know are left out, as nothing stored has them."""
     return frozenset(_KIND_IN[number] for number in numbers if number in _KIND_IN)
+
+
+def known_classes(numbers: Iterable[int]) -> frozenset[SensitivityClass]:
+    """Sensitive classes that a peer names; those this version does not know are left out, as nothing stored has them."""
+    return frozenset(_CLASS_IN[number] for number in numbers if number in _CLASS_IN)
 
 
 def period_in(period: period_pb2.Period) -> Span:

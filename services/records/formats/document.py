@@ -191,7 +191,7 @@ class SignablePart:
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
     """A readable document. Times are aware and UTC; None where the document gives none that can be read. `signed` says
-    that it carries a signature inside; `parts` are those that can be signed by themselves.
+    that it carries a signature inside; `parts` are those that can be signed by themselves. `diagnosis_codes` are all ICD-10 codes anywhere in it.
     """
 
     format: str
@@ -208,6 +208,7 @@ class ParsedDocument:
     health_book_entry: HealthBookEntry | None = field(default=None, repr=False)
     signed: bool = False
     parts: tuple[SignablePart, ...] = ()
+    diagnosis_codes: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 class DocumentUnusable(InvalidArgument):

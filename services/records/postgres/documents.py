@@ -19,6 +19,7 @@ from services.chassis.keyring.persons import KeysOf
 from services.records.formats.document import ContentKind
 from services.records.model import DocumentEntry, Selection, Span, readable_kinds
 from services.records.postgres.vault import Vault
+from services.records.sensitivity import SensitivityClass
 
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 # Who answers for the entry that a document lies under, and whether that one is confirmed: looked up with every read, so that a link counts from
@@ -27,7 +28,7 @@ _KNOWN = f"(n.current_id = n.person_id OR {FRESH})"
 HELD = f"coalesce(CASE WHEN {_KNOWN} THEN n.held END, d.held)"
 _COLUMNS = (
     "d.person_id, d.id, d.facility_id, d.format, d.kinds, d.care_start, d.care_end, d.content_sha256, d.content_size,"
-    f" d.received_at, {HELD} AS held, CASE WHEN {_KNOWN} THEN n.current_id END AS current_id"
+    f" d.received_at, d.classes, {HELD} AS held, CASE WHEN {_KNOWN} THEN n.current_id END AS current_id"
 )
 _FROM = "FROM document d LEFT JOIN person_redirect n ON n.person_id = d.person_id"
 _SELECTED = (
@@ -35,9 +36,11 @@ _SELECTED = (
     f" AND CASE WHEN CAST(:facility AS text) IS NULL THEN NOT {HELD} ELSE d.facility_id = CAST(:facility AS text) END"
     " AND (CAST(:after_id AS uuid) IS NULL"
     " OR (d.care_end, d.id) < (CAST(:after_end AS timestamptz), CAST(:after_id AS uuid)))"
-    " AND EXISTS (SELECT 1 FROM unnest(CAST(:kinds AS text[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))"
-    " AS permitted (kind, starts, ends)"
-    " WHERE permitted.kind = ANY(d.kinds) AND d.care_start >= permitted.starts AND d.care_end < permitted.ends)"
+    " AND EXISTS (SELECT 1 FROM unnest(CAST(:kinds AS text[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]),"
+    " CAST(:sources AS text[]), CAST(:classes AS text[])) AS permitted (kind, starts, ends, source, classes)"
+    " WHERE permitted.kind = ANY(d.kinds) AND d.care_start >= permitted.starts AND d.care_end < permitted.ends"
+    " AND (permitted.source IS NULL OR permitted.source = d.facility_id)"
+    " AND d.classes <@ CAST(string_to_array(permitted.classes, ',') AS varchar[]))"
 )
 _NEWEST = " ORDER BY care_end DESC, id DESC LIMIT :limit"
 _DOCUMENT = text(f"SELECT {_COLUMNS} {_FROM} WHERE d.id = :id")  # noqa: S608 - constants
@@ -122,7 +125,11 @@ class DocumentTables:
 
 
 def _values(selection: Selection) -> dict[str, Any]:
-    permitted = [(kind.value, *_ends(one.span)) for one in selection.permissions for kind in one.kinds]
+    permitted = [
+        (kind.value, *_ends(one.span), one.source, ",".join(sorted(it.value for it in one.classes)))
+        for one in selection.permissions
+        for kind in one.kinds
+    ]
     start, end = _ends(selection.span)
     after = selection.after
     return {
@@ -132,9 +139,11 @@ def _values(selection: Selection) -> dict[str, Any]:
         "facility": selection.facility,
         "after_end": None if after is None else after.care_end,
         "after_id": None if after is None else after.id,
-        "kinds": [kind for kind, _, _ in permitted],
-        "starts": [starts for _, starts, _ in permitted],
-        "ends": [ends for _, _, ends in permitted],
+        "kinds": [one[0] for one in permitted],
+        "starts": [one[1] for one in permitted],
+        "ends": [one[2] for one in permitted],
+        "sources": [one[3] for one in permitted],
+        "classes": [one[4] for one in permitted],
         "limit": selection.limit,
     }
 
@@ -157,4 +166,5 @@ def _entry(row: Any) -> DocumentEntry:
         received_at=row.received_at,
         held=row.held,
         current=row.current_id,
+        classes=frozenset(SensitivityClass(one) for one in row.classes),
     )

@@ -16,10 +16,12 @@ from services.chassis.database import Database
 from services.chassis.keyring import PersonKey, PersonKeys
 from services.chassis.outbox import Message, enqueue
 from services.records.convert.signatures import encode_signature
+from services.records.formats.document import ParsedDocument
 from services.records.model import Accepted, Finished, Incoming, Key, Known, Rejected, SubmissionState
 from services.records.ports import Finish, KeysTaken
 from services.records.postgres.proof import ProofTables
 from services.records.postgres.vault import Vault
+from services.records.sensitivity import classes_of
 from services.records.service.parts import cut
 
 _KNOWN = text(
@@ -51,14 +53,15 @@ _EVIDENCE = text(
 )
 _DOCUMENTS = text(
     "INSERT INTO document (person_id, id, facility_id, format, kinds, care_start, care_end, content_sha256,"
-    " content_size, received_at, held)"
+    " content_size, received_at, held, classes)"
     " SELECT person_id, id, facility_id, format, string_to_array(kinds, ','), care_start, care_end, content_sha256,"
-    " content_size, received_at, held"
+    " content_size, received_at, held, string_to_array(classes, ',')"
     " FROM unnest(CAST(:persons AS uuid[]), CAST(:ids AS uuid[]), CAST(:facilities AS text[]), CAST(:formats AS text[]),"
     " CAST(:kinds AS text[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]), CAST(:hashes AS bytea[]),"
-    " CAST(:sizes AS bigint[]), CAST(:received AS timestamptz[]), CAST(:held AS boolean[]))"
+    " CAST(:sizes AS bigint[]), CAST(:received AS timestamptz[]), CAST(:held AS boolean[]),"
+    " CAST(:classes AS text[]))"
     " AS new (person_id, id, facility_id, format, kinds, care_start, care_end, content_sha256, content_size, received_at,"
-    " held)"
+    " held, classes)"
 )
 _HEALTH_BOOK = text(
     "INSERT INTO health_book (person_id, document_id, parts)"
@@ -190,6 +193,7 @@ class IntakeTables(ProofTables):
                 "sizes": [len(one.incoming.content) for one in accepted],
                 "received": [one.incoming.received_at for one in accepted],
                 "held": [one.filing.held for one in accepted],
+                "classes": [_classes(one.parsed) for one in accepted],
             },
         )
         if sealed.parts:
@@ -287,3 +291,7 @@ def _accepted_rows(
         "traces": [one.incoming.trace_id for one in accepted],
         "answers": list(answers),
     }
+
+
+def _classes(parsed: ParsedDocument) -> str:
+    return ",".join(sorted(one.value for one in classes_of(parsed.diagnosis_codes, parsed.kinds)))

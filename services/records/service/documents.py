@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from services.records.model import (
     readable_kinds,
 )
 from services.records.ports import Consent, DocumentStore, OpenSpan, ProofStore
+from services.records.sensitivity import EVERY_CLASS
 from services.records.service.parts import HEALTH_BOOK_KINDS, join
 
 LARGEST_OWN_PAGE = 100
@@ -166,7 +167,7 @@ class DocumentService:
         if facility is not None and query.context.legal_basis == self._law_basis:
             # By law a facility may read what it made itself, and nothing but that: the decision names those documents.
             scope, limit = facility, min(limit, LARGEST_OWN_PAGE - 1)
-            every = (Permission(query.kinds),)
+            every = (Permission(query.kinds, classes=EVERY_CLASS),)
             candidates = await self._store.documents(
                 Selection(entries.all, every, query.span, facility, after, limit + 1)
             )
@@ -188,7 +189,7 @@ class DocumentService:
         if not decision.permitted:
             raise _refused(decision)
         wanted = tuple(
-            Permission(one.kinds & query.kinds, one.span) for one in decision.permissions if one.kinds & query.kinds
+            replace(one, kinds=one.kinds & query.kinds) for one in decision.permissions if one.kinds & query.kinds
         )
         return Selection(entries.all, wanted, query.span, scope, after, limit + 1), decision
 

@@ -197,3 +197,16 @@ def _follow_up(rows: Mapping[str, tuple[Row, ...]], findings: list[QualityFindin
         findings.append(_finding("XML14", "", "follow_up.complete", "FOLLOW_UP_INCOMPLETE", 1))
         return None
     return FollowUpSlip(number, appointed)
+
+
+def codes_in(rows: Mapping[str, tuple[Row, ...]]) -> set[str]:
+    """Every ICD-10 code of an episode's tables: fields named MA_BENH or MA_BENH_*, several split by semicolons (QĐ 130, QĐ 4750)."""
+    return {
+        code
+        for table in rows.values()
+        for row in table
+        for name, value in row.items()
+        if name.startswith("MA_BENH")
+        for code in value.split(";")
+        if code.strip()
+    }

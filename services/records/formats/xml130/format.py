@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from services.records.formats.document import ParsedDocument, SignablePart
 from services.records.formats.xml130.entry import health_book_entry
 from services.records.formats.xml130.envelope import ROOT, parse_envelope, read_tables
-from services.records.formats.xml130.episode import build_episode
+from services.records.formats.xml130.episode import build_episode, codes_in
 from services.records.formats.xml130.markup import DEFAULT_LIMITS, Limits, Reader
 from services.records.formats.xml130.model import Episode
 
@@ -57,4 +57,5 @@ class Xml130Format:
             health_book_entry=health_book_entry(episode) if "XML1" in episode.rows else None,
             signed=envelope.signed,
             parts=tuple(SignablePart(one.name, one.content, one.name in tables.signed) for one in envelope.tables),
+            diagnosis_codes=frozenset(codes_in(episode.rows)),
         )
