@@ -41,7 +41,7 @@ from services.consent.ciba import CibaApp
 from services.consent.client_assertion import ClientAssertion
 from services.consent.config import Settings
 from services.consent.notice_app import HttpsNoticeApp
-from services.consent.peers import GrpcPersonFeed, GrpcRegistryFeed
+from services.consent.peers import GrpcLog, GrpcPersonFeed, GrpcRegistryFeed
 from services.consent.postgres import PostgresStore
 from services.consent.postgres.registry import apply_registry
 from services.consent.registry import NAME as REGISTRY
@@ -55,6 +55,7 @@ from services.consent.rpc import relations as relations_rpc
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
 from services.consent.service.emergency import EmergencyService
+from services.consent.service.ledger import AnchoringService, LedgerService
 from services.consent.service.notices import NoticeService
 from services.consent.telemetry import EmergencyInstruments
 
@@ -64,6 +65,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     telemetry = await life.enter(Telemetry(settings.telemetry, "consent"))
     database = await life.enter(Database(settings.database))
     identity = await life.enter(channel(PeerSettings("identity", settings.identity_address), settings.server))
+    signing = await life.enter(channel(PeerSettings("signing", settings.signing_address), settings.server))
     app = await life.enter(CibaApp(settings.ciba, clock))
     store = PostgresStore(database, open_keyring(settings.keyring), clock)
     consents = ConsentService(store, app, clock, uuid7)
@@ -89,7 +91,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     )
     server.add(
         access_ledger_service_pb2_grpc.add_AccessLedgerServiceServicer_to_server,
-        ledger_rpc.AccessLedgerServicer(decisions),
+        ledger_rpc.AccessLedgerServicer(LedgerService(store)),
         access_ledger_service_pb2.DESCRIPTOR.services_by_name["AccessLedgerService"],
     )
     server.add(
@@ -110,6 +112,8 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     server.job("deliver_notices", partial(jobs.deliver_notices, notices))
     server.job("watch_emergencies", partial(jobs.watch_emergencies, emergencies, notices, instruments))
     server.job("collect_answers", partial(jobs.collect_answers, consents))
+    anchoring = AnchoringService(store, GrpcLog(signing), clock, uuid7)
+    server.job("anchor_ledgers", partial(jobs.anchor_ledgers, anchoring, settings.anchors))
     feed = GrpcPersonFeed(identity)
     server.job("persons", Follower(database, PERSONS, feed.open, apply_redirects, settings.feed, clock).run)
     registries = GrpcRegistryFeed(identity)

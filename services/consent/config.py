@@ -7,6 +7,7 @@ from pathlib import Path
 
 from services.chassis.feed import FollowSettings
 from services.chassis.settings import DatabaseSettings, ServerSettings, TelemetrySettings
+from services.consent.anchors import AnchorSettings
 from services.consent.ciba import CibaSettings
 from services.consent.emergency_store import EmergencySettings
 from services.consent.notices import NoticeSettings
@@ -15,7 +16,7 @@ from services.consent.notices import NoticeSettings
 @dataclass(frozen=True)
 class Settings:
     """`keyring` wraps the keys of the app's assertions; `ciba` is the national ID app,
-    `identity_address` the identity role as `host:port`."""
+    `identity_address` and `signing_address` are these roles as `host:port`."""
 
     server: ServerSettings
     database: DatabaseSettings
@@ -23,6 +24,8 @@ class Settings:
     ciba: CibaSettings
     keyring: Path
     identity_address: str
+    signing_address: str
+    anchors: AnchorSettings = field(default_factory=AnchorSettings)
     feed: FollowSettings = field(default_factory=FollowSettings)
     notices: NoticeSettings = field(default_factory=NoticeSettings)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)

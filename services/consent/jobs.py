@@ -6,14 +6,18 @@ import asyncio
 import itertools
 
 from services.chassis import log
+from services.chassis.errors import PeerRefused, Unavailable
+from services.consent.anchors import AnchorSettings
 from services.consent.errors import IdAppUnavailable
 from services.consent.service.consents import ConsentService
 from services.consent.service.emergency import EmergencyService
+from services.consent.service.ledger import AnchoringService
 from services.consent.service.notices import NoticeService
 from services.consent.telemetry import EmergencyInstruments
 
 _IDLE = 0.5
 _APP_DOWN = 2.0
+_PROOF_PAUSE = 1.0
 _WATCH = 60.0
 _RESTORE_EVERY = 60
 
@@ -28,6 +32,19 @@ async def collect_answers(service: ConsentService) -> None:
             continue
         if not answered:
             await asyncio.sleep(_IDLE)
+
+
+async def anchor_ledgers(service: AnchoringService, settings: AnchorSettings) -> None:
+    """Ties ledgers that have grown into the transparency log, for ever. The log being down is normal: entries wait and are appended later."""
+    while True:
+        waiting = True
+        await service.anchor()
+        try:
+            waiting = await service.log()
+        except (Unavailable, PeerRefused) as error:
+            log.event("anchors_wait", level="warning", reason=error.reason)
+        # A checkpoint comes about once a second.
+        await asyncio.sleep(min(_PROOF_PAUSE, settings.interval_seconds) if waiting else settings.interval_seconds)
 
 
 async def deliver_notices(service: NoticeService) -> None:

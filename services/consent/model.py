@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cached_property
 from uuid import UUID
 
 DECISION_LIFE = timedelta(seconds=30)
@@ -376,9 +377,15 @@ class Ruling:
     obligations: Sequence[str] = ()
 
 
+LEDGER_FORM = 2
+"""Version of a ledger line's canonical form. Form 1 had neither who acted, what was named, the emergency, nor sensitive classes."""
+
+
 @dataclass(frozen=True)
 class Access:
-    """One line of a person's ledger. The hash covers every field and the hash before, so a missing or altered line shows."""
+    """One line of a person's ledger. The hash covers every field and the hash before, so a missing or altered line shows. `acting_person` is the
+    citizen who acted: the person or a guardian.
+    """
 
     id: UUID
     person: UUID
@@ -395,23 +402,42 @@ class Access:
     effect: Effect
     trace_id: str
     previous_hash: bytes
+    acting_person: UUID | None = None
+    resources: Sequence[str] = ()
+    emergency: UUID | None = None
+    classes: Sequence[SensitivityClass] = ()
+    form: int = LEDGER_FORM
 
     def canonical(self) -> bytes:
         """The bytes that are hashed: JSON with sorted names, no spaces, times in microseconds UTC."""
-        fields = asdict(self) | {
+        fields: dict[str, object] = {
             "id": str(self.id),
             "person": str(self.person),
-            "at": self.at.isoformat(timespec="microseconds"),
+            "sequence": self.sequence,
+            "at": self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "organization": self.organization,
+            "licence": self.licence,
+            "principal_kind": self.principal_kind,
             "purpose": self.purpose.value,
             "basis": self.basis.value,
             "kinds": sorted(kind.value for kind in self.kinds),
+            "method": self.method,
             "decision": str(self.decision),
             "effect": self.effect.value,
+            "trace_id": self.trace_id,
             "previous_hash": self.previous_hash.hex(),
         }
+        if self.form > 1:
+            fields |= {
+                "form": self.form,
+                "acting_person": str(self.acting_person) if self.acting_person else "",
+                "resources": list(self.resources),
+                "emergency": str(self.emergency) if self.emergency else "",
+                "classes": sorted(one.value for one in self.classes),
+            }
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
-    @property
+    @cached_property
     def hash(self) -> bytes:
         """SHA-256 of the canonical form, 32 bytes."""
         return hashlib.sha256(self.canonical()).digest()

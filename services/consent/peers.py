@@ -1,8 +1,8 @@
-"""The identity role as the consent role sees it."""
+"""The identity and signing roles as the consent role sees them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from uuid import UUID
@@ -16,12 +16,14 @@ from lienthong.identity.v1 import (
     registry_feed_service_pb2,
     registry_feed_service_pb2_grpc,
 )
+from lienthong.signing.v1 import log_service_pb2, log_service_pb2_grpc
 
 from services.chassis.feed import Batch, Redirect
-from services.chassis.peers import stream_peer
+from services.chassis.peers import call_peer, stream_peer
 from services.consent.model import Period
 from services.consent.registry import Registered, RegisteredLicence, RegisteredOrganization
 
+_LOG_SECONDS = 15.0
 _WATCH_SECONDS = 3600.0
 _FULL_ANSWER = 500
 """Changes of a full answer of the index's feed."""
@@ -110,3 +112,32 @@ def _period(licence: registry_feed_service_pb2.RegisteredLicence) -> Period:
         period.start_time.ToDatetime(UTC) if period.HasField("start_time") else None,
         period.end_time.ToDatetime(UTC) if period.HasField("end_time") else None,
     )
+
+
+class PeerAnswerShort(Exception):
+    """A peer answered another number of items than it was asked for; nothing of the answer can be used."""
+
+
+class GrpcLog:
+    """`Log`, on behalf of this role."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = log_service_pb2_grpc.LogAppendServiceStub(channel)
+
+    async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
+        """Appends to the log."""
+        request = log_service_pb2.AppendEntriesRequest(entries=entries)
+        method = self._stub.AppendEntries
+        response = await call_peer(method, request, timeout=_LOG_SECONDS, name="signing", forward=False)
+        if len(response.leaf_indexes) != len(entries):
+            raise PeerAnswerShort
+        return list(response.leaf_indexes)
+
+    async def proofs(self, indexes: Sequence[int]) -> Sequence[str]:
+        """Asks for proofs."""
+        request = log_service_pb2.BatchGetEntryProofsRequest(leaf_indexes=indexes)
+        method = self._stub.BatchGetEntryProofs
+        response = await call_peer(method, request, timeout=_LOG_SECONDS, name="signing", forward=False)
+        if len(response.proofs) != len(indexes):
+            raise PeerAnswerShort
+        return list(response.proofs)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.chassis.clock import Clock
 from services.chassis.feed import Entries
+from services.consent.anchors import Anchored, Anchoring, Head
 from services.consent.decision import Asked, Decision
 from services.consent.model import Access, Consent, ConsentRequest, RequestState
 from services.consent.recipients import Recipient
@@ -33,7 +34,14 @@ LedgerPlace = tuple[datetime, int, UUID]
 """Where a page of the ledger ended: time, sequence and id of its last line."""
 
 
-class Store(Protocol):
+class Persons(Protocol):
+    """Which entries of the index stand for whom."""
+
+    async def entries(self, person: UUID) -> Entries:
+        """The entries of the index that stand for a person."""
+
+
+class Store(Persons, Protocol):
     """Consents, requests, decisions and the ledger. Rows of a consent, decision or line are never changed."""
 
     async def add_request(self, request: ConsentRequest) -> None:
@@ -41,9 +49,6 @@ class Store(Protocol):
 
     async def request(self, id: UUID) -> ConsentRequest | None:
         """A request by id."""
-
-    async def entries(self, person: UUID) -> Entries:
-        """The entries of the index that stand for a person."""
 
     async def requests(
         self, persons: Sequence[UUID], before: UUID | None, limit: int, *, organization: str | None = None
@@ -92,8 +97,46 @@ class Store(Protocol):
     async def decision(self, id: UUID) -> Decision | None:
         """A decision by id."""
 
+
+class LedgerStore(Persons, Protocol):
+    """Lines and their anchors."""
+
     async def accesses(self, persons: Sequence[UUID], before: LedgerPlace | None, limit: int) -> Sequence[Access]:
         """Ledger lines of these entries, newest first, before a place."""
+
+    async def lines(self, persons: Sequence[UUID], after: tuple[UUID, int] | None, limit: int) -> Sequence[Access]:
+        """Lines of these entries, by entry and number, after a place."""
+
+    async def anchors(self, persons: Sequence[UUID]) -> Sequence[Anchored]:
+        """The newest proven anchor of each of these entries, or the newest where none is proven."""
+
+    async def grown(self, limit: int) -> Sequence[Head]:
+        """Heads that no anchor names yet."""
+
+    async def add_anchoring(self, new: Anchoring) -> bool:
+        """Keeps an anchoring; False, and nothing, where another process is keeping one now."""
+
+    async def unlogged(self, limit: int) -> Sequence[tuple[UUID, bytes]]:
+        """Entries without a place in the log."""
+
+    async def place(self, places: Mapping[UUID, int]) -> None:
+        """Keeps the places of entries."""
+
+    async def unproven(self, limit: int) -> Sequence[tuple[UUID, int]]:
+        """Entries with a place and without a proof."""
+
+    async def prove(self, proofs: Mapping[UUID, str]) -> None:
+        """Keeps the proofs of entries."""
+
+
+class Log(Protocol):
+    """The transparency log."""
+
+    async def append(self, entries: Sequence[bytes]) -> Sequence[int]:
+        """The log index per entry; an entry that is in the log keeps its index."""
+
+    async def proofs(self, indexes: Sequence[int]) -> Sequence[str]:
+        """tlog-proofs; empty where no published checkpoint covers the entry yet."""
 
 
 @dataclass(frozen=True)

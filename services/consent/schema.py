@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.chassis.feed import feed_tables
@@ -133,6 +146,11 @@ access_entry = Table(
     Column("trace_id", String(32), nullable=False),
     Column("previous_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("acting_person_id", UUID),
+    Column("resources", ARRAY(String(200)), nullable=False, server_default="{}"),
+    Column("emergency_access_id", UUID),
+    Column("sensitive_classes", ARRAY(String(16)), nullable=False, server_default="{}"),
+    Column("form", SmallInteger, nullable=False, server_default="1"),
     # Ledgers of several entries are read together.
     Index("ix_access_entry_person_id_at", "person_id", "at", "sequence"),
 )
@@ -146,6 +164,33 @@ ledger_head = Table(
     Column("person_id", UUID, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("anchored_sequence", BigInteger, nullable=False, server_default="0"),
+    Index("ix_ledger_head_unanchored", "person_id", postgresql_where="sequence > anchored_sequence"),
+)
+
+# A head's leaf in the tree of an anchor, with its path: hashes of 32 bytes one after the other.
+ledger_anchor = Table(
+    "ledger_anchor",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("anchor_entry_id", UUID, nullable=False),
+    Column("head_hash", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("leaf_index", Integer, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+)
+# The entries of the transparency log that name the anchors' roots; of no person.
+anchor_entry = Table(
+    "anchor_entry",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    Column("tree_size", Integer, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("anchored_at", TIME, nullable=False),
+    Column("log_index", BigInteger),
+    Column("tlog_proof", Text),
+    Index("ix_anchor_entry_open", "id", postgresql_where="tlog_proof IS NULL"),
 )
 
 treatment_relation = Table(

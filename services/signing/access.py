@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.chassis.principal import PrincipalKind
-from services.chassis.workload import GATEWAY, RECORDS, AccessTable, allow
+from services.chassis.workload import CONSENT, GATEWAY, RECORDS, AccessTable, allow
 
 _TRUST = "lienthong.signing.v1.TrustService/"
 _LOG = "lienthong.signing.v1.LogService/"
@@ -18,6 +18,8 @@ _READERS = (
     (GATEWAY, PrincipalKind.MINISTRY),
     (GATEWAY, PrincipalKind.STEWARD),
 )
+# Receipts of documents, and the anchors of citizens' ledgers.
+_WRITERS = ((RECORDS, PrincipalKind.WORKLOAD), (CONSENT, PrincipalKind.WORKLOAD))
 
 ACCESS: AccessTable = {
     "lienthong.signing.v1.VerificationService/VerifyDocuments": allow(
@@ -46,6 +48,6 @@ ACCESS: AccessTable = {
     _LOG + "GetInclusionProof": allow(*_READERS),
     _LOG + "GetConsistencyProof": allow(*_READERS),
     _LOG + "ListEntries": allow(*_READERS),
-    "lienthong.signing.v1.LogAppendService/AppendEntries": allow((RECORDS, PrincipalKind.WORKLOAD)),
-    "lienthong.signing.v1.LogAppendService/BatchGetEntryProofs": allow((RECORDS, PrincipalKind.WORKLOAD)),
+    "lienthong.signing.v1.LogAppendService/AppendEntries": allow(*_WRITERS),
+    "lienthong.signing.v1.LogAppendService/BatchGetEntryProofs": allow(*_WRITERS),
 }

@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 from cryptography import x509
+from lienthong.client.ledger import is_anchor
 from lienthong.client.tlog.checkpoint import cosignatures, open_checkpoint
 from lienthong.client.tlog.merkle import CompactRange, leaf_hash
 from lienthong.client.tlog.note import NoteError, NoteSignatureInvalid, VerifierKey
@@ -134,7 +135,8 @@ class Fsck:
         try:
             said = parse_entry(entry)
         except ReceiptMalformed:
-            yield Fault("ENTRY_UNREADABLE", f"entry {index}")
+            if not is_anchor(entry):
+                yield Fault("ENTRY_UNREADABLE", f"entry {index}")
             return
         if fault := self._sequences.add(said.facility, said.sequence, said.received_at):
             yield Fault(fault.fault.value, f"entry {index} facility {said.facility} number {said.sequence}")

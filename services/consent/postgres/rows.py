@@ -253,6 +253,11 @@ def access_out(line: Access) -> dict[str, Any]:
         "trace_id": line.trace_id,
         "previous_hash": line.previous_hash,
         "hash": line.hash,
+        "acting_person_id": line.acting_person,
+        "resources": list(line.resources),
+        "emergency_access_id": line.emergency,
+        "sensitive_classes": [one.value for one in line.classes],
+        "form": line.form,
     }
 
 
@@ -274,4 +279,9 @@ def access_in(row: Row) -> Access:
         effect=Effect(row["effect"]),
         trace_id=row["trace_id"],
         previous_hash=bytes(row["previous_hash"]),
+        acting_person=row["acting_person_id"],
+        resources=tuple(row["resources"]),
+        emergency=row["emergency_access_id"],
+        classes=tuple(SensitivityClass(value) for value in row["sensitive_classes"]),
+        form=row["form"],
     )

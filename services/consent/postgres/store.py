@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.consent.postgres.anchors import AnchorTables
 from services.consent.postgres.decisions import DecisionTables
 from services.consent.postgres.emergency import EmergencyTables
 from services.consent.postgres.emergency_counts import EmergencyCounts
@@ -9,5 +10,5 @@ from services.consent.postgres.ledger import LedgerTables
 from services.consent.postgres.relations import RelationTables
 
 
-class PostgresStore(DecisionTables, LedgerTables, EmergencyTables, EmergencyCounts, RelationTables):
+class PostgresStore(DecisionTables, LedgerTables, AnchorTables, EmergencyTables, EmergencyCounts, RelationTables):
     """Consents, requests, decisions, the ledger, emergency accesses and notices."""

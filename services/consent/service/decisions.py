@@ -1,4 +1,4 @@
-"""Deciding, explaining, and showing the ledger."""
+"""Deciding and explaining."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from services.chassis.feed import Entries
 from services.chassis.principal import Principal, PrincipalKind
 from services.consent import record
 from services.consent.decision import Asked, Decision
-from services.consent.errors import DecisionNotFound, NotThePerson
+from services.consent.errors import DecisionNotFound
 from services.consent.facts import Facts
 from services.consent.model import NO_HASH, Access, Effect, Query, Requester
 from services.consent.policy import rule_on
-from services.consent.ports import LedgerPlace, Made, Store
+from services.consent.ports import Made, Store
 from services.consent.service.batching import Batching
 from services.consent.service.persons import is_person
 
@@ -85,16 +85,6 @@ class DecisionService:
             raise DecisionNotFound("no such decision")
         return found
 
-    async def accesses(
-        self, principal: Principal, person: UUID, before: LedgerPlace | None, limit: int
-    ) -> Sequence[Access]:
-        """A person's ledger under all their entries, newest first, for the person, for auditors, and for the roles that the access table lets in."""
-        if principal.kind not in {PrincipalKind.AUDITOR, PrincipalKind.WORKLOAD} and not await is_person(
-            self._store, principal, person
-        ):
-            raise NotThePerson("only the person concerned or an auditor may read the ledger")
-        return await self._store.accesses((await self._store.entries(person)).all, before, limit)
-
 
 def _facts(
     asked: Asked, entries: Mapping[UUID, Entries], found: Mapping[str, Any], at: datetime, spent: Mapping[UUID, int]
@@ -115,6 +105,7 @@ def _facts(
 def _line(decision: Decision, sequence: int, previous: bytes, trace_id: str) -> Access:
     query, requester, ruling = decision.query, decision.requester, decision.ruling
     permitted = {kind for permission in ruling.permissions for kind in permission.kinds}
+    classes = {one for permission in ruling.permissions for one in permission.classes}
     shown = permitted if ruling.effect is Effect.PERMIT else query.kinds
     return Access(
         id=decision.access,
@@ -132,4 +123,8 @@ def _line(decision: Decision, sequence: int, previous: bytes, trace_id: str) -> 
         effect=ruling.effect,
         trace_id=trace_id,
         previous_hash=previous,
+        acting_person=requester.person,
+        resources=tuple(query.resources),
+        emergency=decision.emergency,
+        classes=tuple(sorted(classes, key=lambda one: one.value)),
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.chassis.principal import Principal, PrincipalKind
-from services.consent.ports import Store
+from services.consent.ports import Persons
 
 
-async def is_person(store: Store, principal: Principal, person: UUID) -> bool:
+async def is_person(store: Persons, principal: Principal, person: UUID) -> bool:
     """Whether the principal is the citizen for whom this entry stands. Their own entry costs nothing."""
     if principal.kind is not PrincipalKind.CITIZEN or not principal.person:
         return False

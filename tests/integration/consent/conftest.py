@@ -51,6 +51,7 @@ async def consent(
         ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
         keyring=keyring_file,
         identity_address="127.0.0.1:1",
+        signing_address="127.0.0.1:1",
     )
     async with start_role("consent", compose, settings) as running:
         yield running

@@ -11,14 +11,15 @@ from sqlalchemy import Index, UniqueConstraint, create_engine
 from services.consent.schema import METADATA
 from tests.fixtures.database import DatabaseFor
 
-# Lists of facilities and licences, and how far feeds were followed, do not grow with the nation.
-SMALL = {"registered_organization", "registered_licence", "feed_cursor"}
+# Lists of facilities and licences, and how far feeds were followed, do not grow with the nation; an anchor's entry stands for up to 1,000 ledgers.
+SMALL = {"registered_organization", "registered_licence", "feed_cursor", "anchor_entry"}
 APPEND_ONLY = (
     "consent",
     "consent_event",
     "consent_use",
     "decision",
     "access_entry",
+    "ledger_anchor",
     "guardianship",
     "guardianship_end",
     "emergency_access",
