@@ -49,6 +49,13 @@ class IdAppUnavailable(DomainError):
     reason = "ID_APP_UNAVAILABLE"
 
 
+class PersonUnknown(DomainError):
+    """The person index has nobody of that name."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PERSON_UNKNOWN"
+
+
 class DecisionNotFound(DomainError):
     """No decision of that name, or none the caller may know of."""
 

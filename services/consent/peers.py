@@ -10,6 +10,8 @@ from uuid import UUID
 import grpc
 from lienthong.identity.v1 import (
     organization_pb2,
+    person_fact_service_pb2,
+    person_fact_service_pb2_grpc,
     person_pb2,
     person_service_pb2,
     person_service_pb2_grpc,
@@ -18,13 +20,17 @@ from lienthong.identity.v1 import (
 )
 from lienthong.signing.v1 import log_service_pb2, log_service_pb2_grpc
 
+from services.chassis.errors import PeerRefused
 from services.chassis.feed import Batch, Redirect
 from services.chassis.peers import call_peer, stream_peer
+from services.consent.errors import PersonUnknown
 from services.consent.model import Period
+from services.consent.person_facts import KnownPerson
 from services.consent.registry import Registered, RegisteredLicence, RegisteredOrganization
 
 _LOG_SECONDS = 15.0
 _WATCH_SECONDS = 3600.0
+_FACT_SECONDS = 1.0
 _FULL_ANSWER = 500
 """Changes of a full answer of the index's feed."""
 # What is remembered of an entry that stands for itself: it was linked, or unconfirmed, and documents may say so.
@@ -141,3 +147,30 @@ class GrpcLog:
         if len(response.proofs) != len(indexes):
             raise PeerAnswerShort
         return list(response.proofs)
+
+
+class GrpcPersonFacts:
+    """`PersonFacts` of the person index. This role asks for itself: what it is told is not for the end actor."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = person_fact_service_pb2_grpc.PersonFactServiceStub(channel)
+
+    async def of(self, person: UUID, *, with_phone: bool = False) -> KnownPerson:
+        """The facts of a person, within a second of what is left of the call. Raises PeerUnavailable, and PersonUnknown where the index has nobody."""
+        request = person_fact_service_pb2.GetPersonFactsRequest(person=f"persons/{person}", with_phone=with_phone)
+        try:
+            answer = await call_peer(
+                self._stub.GetPersonFacts, request, timeout=_FACT_SECONDS, name="identity", forward=False
+            )
+        except PeerRefused as error:
+            if error.peer_reason == "PERSON_NOT_FOUND":
+                raise PersonUnknown("no such person") from None
+            raise
+        birth = answer.birth_date
+        return KnownPerson(
+            person=UUID(answer.current_person.removeprefix("persons/")),
+            birth=(birth.year, birth.month, birth.day) if answer.HasField("birth_date") else None,
+            deceased=answer.deceased,
+            provisional=answer.provisional,
+            phone=answer.phone,
+        )

@@ -12,6 +12,8 @@ from lienthong.identity.v1 import (
     check_in_service_pb2_grpc,
     organization_service_pb2,
     organization_service_pb2_grpc,
+    person_fact_service_pb2,
+    person_fact_service_pb2_grpc,
     person_link_service_pb2,
     person_link_service_pb2_grpc,
     person_service_pb2,
@@ -165,6 +167,11 @@ async def compose(settings: Settings, life: Lifecycle) -> Server:
         registry_feed_service_pb2_grpc.add_RegistryFeedServiceServicer_to_server,
         rpc.RegistryFeedServicer(registries),
         registry_feed_service_pb2.DESCRIPTOR.services_by_name["RegistryFeedService"],
+    )
+    server.add(
+        person_fact_service_pb2_grpc.add_PersonFactServiceServicer_to_server,
+        rpc.PersonFactServicer(persons),
+        person_fact_service_pb2.DESCRIPTOR.services_by_name["PersonFactService"],
     )
     server.job("waiting", WaitingWatch(store, system_clock, instruments).run)
     server.job("relay_check_ins", Relay(database, CHECK_INS, CheckInRelay(store, telling).deliver).run)

@@ -40,6 +40,8 @@ ACCESS: AccessTable = {
     _PERSON + "GetPerson": allow(*_FACILITY, _CITIZEN, _STEWARD),
     # What consent decides by; it is followed in a background job.
     "lienthong.identity.v1.RegistryFeedService/WatchRegistry": allow((CONSENT, PrincipalKind.WORKLOAD)),
+    # Whom to ask for a permission, and who must agree; nobody else is told, and it is asked for by the role itself.
+    "lienthong.identity.v1.PersonFactService/GetPersonFacts": allow((CONSENT, PrincipalKind.WORKLOAD)),
     "lienthong.identity.v1.SourceRecordService/FileSourceRecords": allow(*_RECORDS),
     _LINK + "LinkPersons": allow(_STEWARD),
     _LINK + "UnlinkPersons": allow(_STEWARD),

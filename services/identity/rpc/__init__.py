@@ -1,6 +1,7 @@
 """The servicers of the identity role: convert, call one operation, convert back."""
 
 from services.identity.rpc.check_in import CheckInServicer
+from services.identity.rpc.facts import PersonFactServicer
 from services.identity.rpc.organizations import OrganizationServicer
 from services.identity.rpc.persons import PersonServicer
 from services.identity.rpc.population import PopulationServicer
@@ -12,6 +13,7 @@ from services.identity.rpc.source_records import SourceRecordServicer
 __all__ = [
     "CheckInServicer",
     "OrganizationServicer",
+    "PersonFactServicer",
     "PersonLinkServicer",
     "PersonServicer",
     "PopulationServicer",

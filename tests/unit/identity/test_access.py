@@ -8,6 +8,7 @@ import pytest
 from lienthong.identity.v1 import (
     check_in_service_pb2,
     organization_service_pb2,
+    person_fact_service_pb2,
     person_link_service_pb2,
     person_service_pb2,
     population_service_pb2,
@@ -37,6 +38,7 @@ EXPECTED = {
     "PersonService/UpdatePerson": {"G": "fps"},
     "PersonService/WatchPersons": {"R": "w", "C": "w", "F": "w"},
     "RegistryFeedService/WatchRegistry": {"C": "w"},
+    "PersonFactService/GetPersonFacts": {"C": "w"},
     "PersonService/GetPerson": {"G": "fpcs"},
     "SourceRecordService/FileSourceRecords": {"R": "wfp"},
     "PersonLinkService/LinkPersons": {"G": "s"},
@@ -76,6 +78,7 @@ def test_the_table_covers_every_method() -> None:
     files = (
         check_in_service_pb2,
         organization_service_pb2,
+        person_fact_service_pb2,
         person_link_service_pb2,
         person_service_pb2,
         population_service_pb2,

@@ -74,6 +74,12 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """Another part of the system cannot be reached; nothing was changed."""
     ERROR_REASON_DECISIONS_OVERLOADED: _ErrorReason.ValueType  # 25
     """Too many decisions wait; try again."""
+    ERROR_REASON_PERSON_UNKNOWN: _ErrorReason.ValueType  # 26
+    """The person index has nobody of that name."""
+    ERROR_REASON_AGE_UNKNOWN: _ErrorReason.ValueType  # 27
+    """Nobody knows when the person was born, so nobody knows whose agreement the law asks for."""
+    ERROR_REASON_NO_GUARDIAN: _ErrorReason.ValueType  # 28
+    """A child has no guardian who could be asked."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `consent.lienthong.vn`; the reason on the wire is the value's name
@@ -132,3 +138,9 @@ ERROR_REASON_PEER_UNAVAILABLE: ErrorReason.ValueType  # 24
 """Another part of the system cannot be reached; nothing was changed."""
 ERROR_REASON_DECISIONS_OVERLOADED: ErrorReason.ValueType  # 25
 """Too many decisions wait; try again."""
+ERROR_REASON_PERSON_UNKNOWN: ErrorReason.ValueType  # 26
+"""The person index has nobody of that name."""
+ERROR_REASON_AGE_UNKNOWN: ErrorReason.ValueType  # 27
+"""Nobody knows when the person was born, so nobody knows whose agreement the law asks for."""
+ERROR_REASON_NO_GUARDIAN: ErrorReason.ValueType  # 28
+"""A child has no guardian who could be asked."""
