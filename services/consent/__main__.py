@@ -1,4 +1,4 @@
-"""The consent role as a process: `serve`, `migrate`, `check-config`."""
+"""The consent role as a process: `serve`, `migrate`, `check-config`, and `audit-ledger`, which checks every ledger."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from services.chassis.main import run
 from services.chassis.peers import PeerSettings, channel
 from services.chassis.server import Server
 from services.chassis.telemetry import Telemetry
-from services.consent import jobs
+from services.consent import audit_ledger, jobs
 from services.consent.access import ACCESS
 from services.consent.ciba import CibaApp
 from services.consent.client_assertion import ClientAssertion
@@ -131,5 +131,5 @@ def _notice_app(settings: Settings, clock: Clock) -> HttpsNoticeApp:
 
 
 if __name__ == "__main__":
-    commands = {"rotate-keys": rotation_command("consent")}
+    commands = {"rotate-keys": rotation_command("consent"), "audit-ledger": audit_ledger.main}
     raise SystemExit(run("consent", Settings, compose, Path(__file__).with_name("migrations"), sys.argv[1:], commands))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import grpc
 import psycopg
 import pytest
+from click.testing import CliRunner
 from joserfc.jwk import ECKey
+from lienthong.agent.cli import main
 from lienthong.client.errors import from_rpc_error
 from lienthong.client.ledger import LedgerError, LedgerFault, LedgerProof, verify_ledger
 from lienthong.consent.v1 import access_ledger_service_pb2, access_ledger_service_pb2_grpc, decision_pb2
@@ -25,6 +28,7 @@ from sqlalchemy.engine import make_url
 from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
 from services.chassis.settings import DatabaseSettings, TelemetrySettings
+from services.consent import audit_ledger
 from services.consent.__main__ import compose
 from services.consent.anchors import AnchorSettings
 from services.consent.ciba import CibaSettings
@@ -32,7 +36,7 @@ from services.consent.config import Settings
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
 from tests.fixtures.registry import registered
-from tests.integration.consent.test_flow import READER, accesses, decide
+from tests.integration.consent.test_flow import READER, accesses, decide, grant, terms
 from tests.integration.signing.witnessed import Log, Start
 
 StartConsent = Callable[[str], AbstractAsyncContextManager[Running]]
@@ -243,3 +247,104 @@ async def test_only_the_person_and_auditors_get_the_proof(start_consent: StartCo
             stub = access_ledger_service_pb2_grpc.AccessLedgerServiceStub(channel)
             answer = await stub.GetLedgerProof(request, timeout=5)
             assert [line.sequence for line in answer.lines] == [1]
+
+
+async def test_a_citizen_keeps_and_checks_the_ledger_by_command(
+    start_log: Start, start_consent: StartConsent, tmp_path: Path
+) -> None:
+    log = await start_log()
+    person = f"persons/{uuid7()}"
+    async with start_consent(log.running.address) as consent:
+        gateway = consent.identities.workload("gateway")
+        token = tmp_path / "token"
+        token.write_text(consent.identities.token(PrincipalKind.CITIZEN, person=person), "utf-8")
+        options = {
+            "--gateway": consent.address,
+            "--authority": consent.identities.pki.authority,
+            "--token-file": token,
+            "--certificate": gateway.certificate,
+            "--private-key": gateway.private_key,
+            "--server-name": "consent.lienthong.internal",
+        }
+        given = [str(part) for option in options.items() for part in option]
+
+        async def run(*arguments: str | Path) -> tuple[int, str]:
+            done = await asyncio.to_thread(CliRunner().invoke, main, [str(one) for one in arguments])
+            return done.exit_code, done.output if done.exit_code else done.stdout
+
+        granted = await grant(consent, person, terms())
+        read = await decide(consent, person)
+        await anchored(consent, log, person)
+        code, output = await run("citizen", *given, "accesses")
+        assert (code, output.split()[1:]) == (0, [f"organizations/{READER}", "TREATMENT", "PERMIT", read.name])
+        code, output = await run("citizen", *given, "consents")
+        assert (code, output.split()[:2]) == (0, [granted.name, "ACTIVE"])
+        before, after = tmp_path / "before.json", tmp_path / "after.json"
+        assert await run("citizen", *given, "ledger", "--output", before) == (0, "1 lines, 1 anchors: before.json\n")
+        code, output = await run("citizen", *given, "revoke", granted.name)
+        assert code == 0
+        assert output.split()[:2] == [granted.name, "REVOKED"]
+        assert f"organizations/{READER}" in output.splitlines()[1]
+        await decide(consent, person)
+        await anchored(consent, log, person)
+        assert (await run("citizen", *given, "ledger", "--output", after))[0] == 0
+    trust = tmp_path
+    code, output = await run("verify", after, "--earlier", before, "--trust", trust)
+    assert (code, output.split()[:6]) == (0, ["2", "lines", "unbroken,", "2", "of", "them"])
+    code, output = await run("verify", before, "--earlier", after, "--trust", trust)
+    assert code == 1
+    assert "LEDGER_SHORTENED" in output
+
+
+async def test_the_operators_audit_names_each_fault(
+    start_log: Start, start_consent: StartConsent, database: DatabaseSettings, tmp_path: Path
+) -> None:
+    log = await start_log()
+    persons = [uuid7() for _ in range(6)]
+    async with start_consent(log.running.address) as consent:
+        for person in persons:
+            for _ in range(3):
+                await decide(consent, f"persons/{person}")
+            await anchored(consent, log, f"persons/{person}")
+    environ = {
+        "LIENTHONG_DATABASE_URL": database.url,
+        "LIENTHONG_WITNESS_POLICY": str(tmp_path / "trust.policy"),
+    }
+
+    def audit() -> tuple[int, list[str]]:
+        output = StringIO()
+        with redirect_stdout(output):
+            code = audit_ledger.main(environ)
+        return code, output.getvalue().splitlines()
+
+    code, lines = await asyncio.to_thread(audit)
+    assert code == 0, lines
+    assert lines[-1].startswith("clean: 18 lines, 6 ledgers, ")
+    altered, gone, undecided, unanchored, cut, salted = persons
+    line = " WHERE person_id = %s AND sequence = %s"
+    tamper(database, sql.SQL("UPDATE access_entry SET licence = 'x'" + line), altered, 2)
+    tamper(database, sql.SQL("DELETE FROM access_entry" + line), gone, 2)
+    first = "(SELECT decision_id FROM access_entry WHERE person_id = %s AND sequence = %s)"
+    tamper(database, sql.SQL("DELETE FROM decision WHERE person_id = %s AND id = " + first), undecided, undecided, 1)
+    tamper(
+        database, sql.SQL("UPDATE ledger_anchor SET head_hash = decode(repeat('00', 32), 'hex')" + line), unanchored, 3
+    )
+    tamper(database, sql.SQL("DELETE FROM access_entry" + line), cut, 3)
+    tamper(database, sql.SQL("UPDATE ledger_anchor SET salt = decode(repeat('00', 32), 'hex')" + line), salted, 3)
+    code, lines = await asyncio.to_thread(audit)
+    assert code == 1
+    named = {(name, who) for name, who, *_ in (line.split() for line in lines[:-1])}
+    # A ledger is anchored at whatever lengths the job met.
+    named -= {("ANCHOR_HASH_MISMATCH", f"persons/{altered}"), ("ANCHOR_WITHOUT_LINE", f"persons/{gone}")}
+    assert named == {
+        ("LINE_ALTERED", f"persons/{altered}"),
+        ("LINE_HASH_MISMATCH", f"persons/{altered}"),
+        ("LINE_MISSING", f"persons/{gone}"),
+        ("DECISION_WITHOUT_LINE", f"persons/{gone}"),
+        ("LINE_WITHOUT_DECISION", f"persons/{undecided}"),
+        ("ANCHOR_HASH_MISMATCH", f"persons/{unanchored}"),
+        ("HEAD_MISMATCH", f"persons/{cut}"),
+        ("DECISION_WITHOUT_LINE", f"persons/{cut}"),
+        ("ANCHOR_WITHOUT_LINE", f"persons/{cut}"),
+        ("LEDGER_ANCHOR_INVALID", f"persons/{salted}"),
+    }

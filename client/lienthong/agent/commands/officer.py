@@ -1,4 +1,4 @@
-"""How people of the platform reach the gateway: operators and stewards, with a token of their own instead of a facility's profile."""
+"""How people of the platform reach the gateway: operators, stewards, auditors and citizens, with a token of their own instead of a facility's profile."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ class Officer:
         self._private_key = private_key
         self._server_name = server_name
 
+    def token(self) -> str:
+        """The caller's access token as it is now."""
+        return self._token.read_text("utf-8").strip()
+
     def on_channel(self, work: Callable[[grpc.aio.Channel], Awaitable[T]]) -> T:
         """Opens a channel, does the work, closes it; what goes wrong ends in one message."""
 
@@ -45,7 +49,7 @@ class Officer:
                 authority=self._authority,
                 certificate=self._certificate,
                 private_key=self._private_key,
-                token=lambda: self._token.read_text("utf-8").strip(),
+                token=self.token,
                 server_name=self._server_name or None,
             )
             try:

@@ -1,4 +1,4 @@
-"""`lienthong verify`: what a signed file, a receipt or an evidence package proves, in words."""
+"""`lienthong verify`: what a signed file, a receipt, an evidence package or a ledger proves, in words."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ _TRUST_FILES = "trust.policy, authorities.pem, timestamps.pem and seals.pem"
 @click.argument("file", type=_FILE)
 @click.option("--signature", "extra", multiple=True, type=_FILE, help="A signature that does not lie beside FILE.")
 @click.option("--document", type=_FILE, help="For a receipt: the document that it is for.")
+@click.option("--earlier", type=_FILE, help="For a ledger: a copy of before, which this one must go on from.")
 @click.option("--facility", default="", help="In whose name the file was signed; else the profile's facility.")
 @click.option(
     "--trust",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help=f"For receipts and packages: folder with {_TRUST_FILES}; else that of the profile's policy.",
+    help=f"For all but signed files: folder with {_TRUST_FILES}; else that of the profile's policy.",
 )
 @click.option("--language", type=click.Choice(["en", "vi"]), default="en", show_default=True)
 @click.pass_obj
@@ -38,11 +39,12 @@ def verify(
     file: Path,
     extra: tuple[Path, ...],
     document: Path | None,
+    earlier: Path | None,
     facility: str,
     trust: Path | None,
     language: str,
 ) -> None:
-    """Explains what FILE proves: a receipt or an evidence package offline, a signed document by asking the system.
+    """Explains what FILE proves: a receipt, an evidence package or a ledger offline, a signed document by asking the system.
 
     Ends with 0 when it holds, and 1 when it does not.
     """
@@ -52,6 +54,8 @@ def verify(
         _package(content, trust or session.profile.policy.parent)
     elif content.lstrip()[:1] == b"{" and b'"lienthong_receipt"' in content:
         _receipt(content, document, (trust / "trust.policy") if trust else session.profile.policy)
+    elif content.lstrip()[:1] == b"{" and b'"lienthong_ledger"' in content[:64]:
+        _ledger(content, earlier, (trust / "trust.policy") if trust else session.profile.policy)
     elif len(content) > LARGEST_FILE:
         raise click.ClickException(f"{file.name}: more than {LARGEST_FILE} bytes")
     else:
@@ -81,6 +85,22 @@ def _receipt(content: bytes, document: Path | None, policy: Path) -> None:
         given = document.read_bytes() if document else None
         click.echo(str(verify_receipt(Receipt.from_json(content.decode("utf-8", "replace")), trust, document=given)))
     except ReceiptError as error:
+        raise click.ClickException(f"{error.reason}: {error}") from error
+    except PolicyInvalid as error:
+        raise click.ClickException(f"POLICY_INVALID: {error}") from error
+
+
+def _ledger(content: bytes, earlier: Path | None, policy: Path) -> None:
+    from lienthong.client.ledger import LedgerError, LedgerProof, LedgerProofMalformed, verify_ledger
+    from lienthong.client.tlog.policy import PolicyInvalid, load_policy
+
+    try:
+        trust = load_policy(policy.read_text("utf-8"))
+        before = LedgerProof.from_json(earlier.read_text("utf-8")) if earlier else None
+        click.echo(str(verify_ledger(LedgerProof.from_json(content.decode("utf-8", "replace")), trust, earlier=before)))
+    except LedgerProofMalformed as error:
+        raise click.ClickException(f"LEDGER_MALFORMED: {error}") from error
+    except LedgerError as error:
         raise click.ClickException(f"{error.reason}: {error}") from error
     except PolicyInvalid as error:
         raise click.ClickException(f"POLICY_INVALID: {error}") from error

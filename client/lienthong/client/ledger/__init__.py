@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lienthong.client.ledger.anchor import AnchorEntry, AnchorMalformed, head_leaf, is_anchor
 from lienthong.client.ledger.proof import Anchor, LedgerProof, LedgerProofMalformed, Line
-from lienthong.client.ledger.verification import LedgerError, LedgerFault, LedgerReport, verify_ledger
+from lienthong.client.ledger.verification import LedgerError, LedgerFault, LedgerReport, verify_anchor, verify_ledger
 
 __all__ = [
     "Anchor",
@@ -18,5 +18,6 @@ __all__ = [
     "Line",
     "head_leaf",
     "is_anchor",
+    "verify_anchor",
     "verify_ledger",
 ]

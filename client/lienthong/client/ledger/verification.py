@@ -138,11 +138,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _anchored(anchor: Anchor, hashes: Sequence[bytes], trust: TrustPolicy) -> datetime | None:
-    """Shows the head in the log; the time by which the quorum of witnesses had seen it."""
     if not 1 <= anchor.sequence <= len(hashes):
         raise LedgerError(LedgerFault.LINE_MISSING, f"the anchored line {anchor.sequence} is not there")
     if hashes[anchor.sequence - 1] != anchor.head:
         raise LedgerError(LedgerFault.LINE_ALTERED, f"line {anchor.sequence} is not the one that was anchored")
+    return verify_anchor(anchor, trust)
+
+
+def verify_anchor(anchor: Anchor, trust: TrustPolicy) -> datetime | None:
+    """Shows an anchored head in the log; the time by which the quorum of witnesses had seen it. Raises LedgerError."""
     try:
         entry = AnchorEntry.parse(anchor.log_entry)
         leaf = leaf_hash(head_leaf(anchor.entry, anchor.sequence, anchor.head, anchor.salt))
