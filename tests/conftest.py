@@ -20,6 +20,7 @@ from services.chassis import log
 pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.identities",
+    "tests.fixtures.person_facts",
     "tests.fixtures.person_index",
     "tests.fixtures.decision_point",
 ]

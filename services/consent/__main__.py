@@ -16,6 +16,8 @@ from lienthong.consent.v1 import (
     decision_service_pb2_grpc,
     emergency_access_service_pb2,
     emergency_access_service_pb2_grpc,
+    guardianship_service_pb2,
+    guardianship_service_pb2_grpc,
     notice_service_pb2,
     notice_service_pb2_grpc,
     treatment_relation_service_pb2,
@@ -41,7 +43,7 @@ from services.consent.ciba import CibaApp
 from services.consent.client_assertion import ClientAssertion
 from services.consent.config import Settings
 from services.consent.notice_app import HttpsNoticeApp
-from services.consent.peers import GrpcLog, GrpcPersonFeed, GrpcRegistryFeed
+from services.consent.peers import GrpcLog, GrpcPersonFacts, GrpcPersonFeed, GrpcRegistryFeed
 from services.consent.postgres import PostgresStore
 from services.consent.postgres.registry import apply_registry
 from services.consent.registry import NAME as REGISTRY
@@ -49,12 +51,14 @@ from services.consent.registry import SILENCE
 from services.consent.rpc import consents as consents_rpc
 from services.consent.rpc import decisions as decisions_rpc
 from services.consent.rpc import emergency as emergency_rpc
+from services.consent.rpc import guardians as guardians_rpc
 from services.consent.rpc import ledger as ledger_rpc
 from services.consent.rpc import notices as notices_rpc
 from services.consent.rpc import relations as relations_rpc
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
 from services.consent.service.emergency import EmergencyService
+from services.consent.service.guardians import GuardianshipService
 from services.consent.service.ledger import AnchoringService, LedgerService
 from services.consent.service.notices import NoticeService
 from services.consent.telemetry import EmergencyInstruments
@@ -68,6 +72,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     signing = await life.enter(channel(PeerSettings("signing", settings.signing_address), settings.server))
     app = await life.enter(CibaApp(settings.ciba, clock))
     store = PostgresStore(database, open_keyring(settings.keyring), clock)
+    guardianships = GuardianshipService(store, GrpcPersonFacts(identity), clock)
     consents = ConsentService(store, app, clock, uuid7)
     decisions = DecisionService(store, clock, uuid7)
     instruments = EmergencyInstruments(metrics.get_meter("lienthong"))
@@ -98,6 +103,11 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
         emergency_access_service_pb2_grpc.add_EmergencyAccessServiceServicer_to_server,
         emergency_rpc.EmergencyAccessServicer(emergencies, clock),
         emergency_access_service_pb2.DESCRIPTOR.services_by_name["EmergencyAccessService"],
+    )
+    server.add(
+        guardianship_service_pb2_grpc.add_GuardianshipServiceServicer_to_server,
+        guardians_rpc.GuardianshipServicer(guardianships, clock),
+        guardianship_service_pb2.DESCRIPTOR.services_by_name["GuardianshipService"],
     )
     server.add(
         notice_service_pb2_grpc.add_NoticeServiceServicer_to_server,

@@ -7,9 +7,11 @@ from services.chassis.workload import GATEWAY, IDENTITY, RECORDS, REFERRALS, Acc
 
 _CONSENT = "lienthong.consent.v1.ConsentService/"
 _EMERGENCY = "lienthong.consent.v1.EmergencyAccessService/"
+_GUARDIANSHIP = "lienthong.consent.v1.GuardianshipService/"
 _CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
 _FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
 _PRACTITIONER = (GATEWAY, PrincipalKind.PRACTITIONER)
+_STEWARD = (GATEWAY, PrincipalKind.STEWARD)
 _AUDITOR = (GATEWAY, PrincipalKind.AUDITOR)
 # To list who read what a wrong link had made readable; the answer goes to stewards and auditors.
 _IDENTITY = (IDENTITY, PrincipalKind.WORKLOAD)
@@ -55,6 +57,9 @@ ACCESS: AccessTable = {
     "lienthong.consent.v1.ExplanationService/ExplainDecision": allow(*_FACILITY, _CITIZEN, _AUDITOR),
     "lienthong.consent.v1.AccessLedgerService/ListAccesses": allow(_CITIZEN, _AUDITOR, _IDENTITY),
     "lienthong.consent.v1.AccessLedgerService/GetLedgerProof": allow(_CITIZEN, _AUDITOR),
+    _GUARDIANSHIP + "RegisterGuardianship": allow(_STEWARD),
+    _GUARDIANSHIP + "EndGuardianship": allow(_STEWARD),
+    _GUARDIANSHIP + "ListGuardianships": allow(_CITIZEN, _STEWARD),
     _EMERGENCY + "RequestEmergencyAccess": allow(_PRACTITIONER),
     _EMERGENCY + "ConfirmEmergencyAccess": allow(_PRACTITIONER),
     _EMERGENCY + "WidenEmergencyAccess": allow(_PRACTITIONER),

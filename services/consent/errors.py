@@ -56,6 +56,34 @@ class PersonUnknown(DomainError):
     reason = "PERSON_UNKNOWN"
 
 
+class AgeUnknown(DomainError):
+    """Nobody knows when the person was born, so nobody knows whose agreement the law asks for."""
+
+    kind = Kind.PRECONDITION
+    reason = "AGE_UNKNOWN"
+
+
+class NoGuardian(DomainError):
+    """A child, or an adult who cannot act, has no guardian who could agree."""
+
+    kind = Kind.PRECONDITION
+    reason = "NO_GUARDIAN"
+
+
+class NotTheGuardian(DomainError):
+    """The caller is not a guardian of the person now."""
+
+    kind = Kind.DENIED
+    reason = "NOT_THE_GUARDIAN"
+
+
+class GuardianshipNotFound(DomainError):
+    """No guardianship of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "GUARDIANSHIP_NOT_FOUND"
+
+
 class DecisionNotFound(DomainError):
     """No decision of that name, or none the caller may know of."""
 

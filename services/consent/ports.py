@@ -35,10 +35,13 @@ LedgerPlace = tuple[datetime, int, UUID]
 
 
 class Persons(Protocol):
-    """Which entries of the index stand for whom."""
+    """Which entries of the index stand for whom, and who acts for whom."""
 
     async def entries(self, person: UUID) -> Entries:
         """The entries of the index that stand for a person."""
+
+    async def wards(self, guardian: UUID, at: datetime) -> frozenset[UUID]:
+        """All entries of those whose guardian this person is at the time, by any of their own entries."""
 
 
 class Store(Persons, Protocol):

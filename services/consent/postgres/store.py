@@ -6,9 +6,12 @@ from services.consent.postgres.anchors import AnchorTables
 from services.consent.postgres.decisions import DecisionTables
 from services.consent.postgres.emergency import EmergencyTables
 from services.consent.postgres.emergency_counts import EmergencyCounts
+from services.consent.postgres.guardians import GuardianTables
 from services.consent.postgres.ledger import LedgerTables
 from services.consent.postgres.relations import RelationTables
 
 
-class PostgresStore(DecisionTables, LedgerTables, AnchorTables, EmergencyTables, EmergencyCounts, RelationTables):
-    """Consents, requests, decisions, the ledger, emergency accesses and notices."""
+class PostgresStore(
+    DecisionTables, LedgerTables, AnchorTables, EmergencyTables, EmergencyCounts, RelationTables, GuardianTables
+):
+    """Consents, requests, decisions, the ledger, emergency accesses, guardianships and notices."""

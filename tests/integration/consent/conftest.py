@@ -16,6 +16,7 @@ from services.consent.ciba import CibaSettings
 from services.consent.config import Settings
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
+from tests.fixtures.person_facts import People
 from tests.fixtures.registry import registered
 from tests.integration.consent.ward import Ward, opened_ward
 
@@ -28,16 +29,24 @@ async def ward(
     keyring_file: Path,
     tmp_path: Path,
     frozen_clock: FrozenClock,
+    people: People,
 ) -> AsyncIterator[Ward]:
     """A consent role whose clock the test moves, and the app beside it."""
     database = registered(database_for("consent"))
-    async with opened_ward(start_role, identities, database, keyring_file, tmp_path, frozen_clock) as ward:
+    async with opened_ward(
+        start_role, identities, database, keyring_file, tmp_path, frozen_clock, identity=people.address
+    ) as ward:
         yield ward
 
 
 @pytest.fixture
 async def consent(
-    start_role: StartRole, identities: Identities, database_for: DatabaseFor, keyring_file: Path, tmp_path: Path
+    start_role: StartRole,
+    identities: Identities,
+    database_for: DatabaseFor,
+    keyring_file: Path,
+    tmp_path: Path,
+    people: People,
 ) -> AsyncIterator[Running]:
     """A running consent role. Its ID app is a port nobody listens on: these tests grant directly."""
     key = tmp_path / "client.jwk"
@@ -50,7 +59,7 @@ async def consent(
         telemetry=TelemetrySettings(log_level="error"),
         ciba=CibaSettings("https://127.0.0.1:1", jwks, identities.pki.authority, "lienthong", key),
         keyring=keyring_file,
-        identity_address="127.0.0.1:1",
+        identity_address=people.address,
         signing_address="127.0.0.1:1",
     )
     async with start_role("consent", compose, settings) as running:
