@@ -55,6 +55,7 @@ from services.consent.rpc import guardians as guardians_rpc
 from services.consent.rpc import ledger as ledger_rpc
 from services.consent.rpc import notices as notices_rpc
 from services.consent.rpc import relations as relations_rpc
+from services.consent.service.agreements import Agreements
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
 from services.consent.service.emergency import EmergencyService
@@ -73,7 +74,8 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     app = await life.enter(CibaApp(settings.ciba, clock))
     store = PostgresStore(database, open_keyring(settings.keyring), clock)
     guardianships = GuardianshipService(store, GrpcPersonFacts(identity), clock)
-    consents = ConsentService(store, app, clock, uuid7)
+    agreements = Agreements(store, guardianships, clock)
+    consents = ConsentService(store, app, agreements, clock, uuid7)
     decisions = DecisionService(store, clock, uuid7)
     instruments = EmergencyInstruments(metrics.get_meter("lienthong"))
     emergencies = EmergencyService(store, settings.emergency, instruments, clock)
@@ -81,7 +83,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     server = Server(settings.server, api="consent", access=ACCESS, telemetry=telemetry, clock=clock)
     server.add(
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server,
-        consents_rpc.ConsentServicer(consents, clock),
+        consents_rpc.ConsentServicer(consents, agreements, clock),
         consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     )
     server.add(
@@ -96,7 +98,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     )
     server.add(
         access_ledger_service_pb2_grpc.add_AccessLedgerServiceServicer_to_server,
-        ledger_rpc.AccessLedgerServicer(LedgerService(store)),
+        ledger_rpc.AccessLedgerServicer(LedgerService(store, clock)),
         access_ledger_service_pb2.DESCRIPTOR.services_by_name["AccessLedgerService"],
     )
     server.add(

@@ -46,6 +46,7 @@ ACCESS: AccessTable = {
         _CITIZEN, (IDENTITY, PrincipalKind.FACILITY), (IDENTITY, PrincipalKind.PRACTITIONER)
     ),
     _CONSENT + "GrantConsent": allow(_CITIZEN),
+    _CONSENT + "AgreeToConsent": allow(_CITIZEN),
     _CONSENT + "DenyConsent": allow(_CITIZEN),
     _CONSENT + "RevokeConsent": allow(_CITIZEN),
     _CONSENT + "ListConsentEvents": allow(*_FACILITY, _CITIZEN),

@@ -60,6 +60,9 @@ def details_of(request: ConsentRequest) -> str:
         "data_period": [at.isoformat() if at else None for at in (period.start, period.end)],
         "permission_seconds": int(terms.duration.total_seconds()),
     }
+    if request.asked is not None:
+        # Who has several children must see for which one they agree.
+        detail["ward"] = f"persons/{request.person}"
     return json.dumps([detail], sort_keys=True, separators=(",", ":"))
 
 
@@ -87,7 +90,7 @@ class CibaApp:
         lifetime = request.expires_at - request.created_at
         form = {
             "scope": "openid lienthong-consent",
-            "login_hint": f"persons/{request.person}",
+            "login_hint": f"persons/{request.asked or request.person}",
             "binding_message": request.binding_message,
             "authorization_details": details_of(request),
             "requested_expiry": str(int(lifetime.total_seconds())),
@@ -125,7 +128,7 @@ class CibaApp:
         wanted = {
             "iss": self._settings.issuer,
             "aud": self._settings.client_id,
-            "sub": f"persons/{request.person}",
+            "sub": f"persons/{request.asked or request.person}",
             AUTH_REQ_ID: request.app_request,
             "authorization_details_sha256": details,
         }

@@ -188,8 +188,8 @@ ALONE = frozenset({AgreementRole.SELF})
 @dataclass(frozen=True)
 class Consent:
     """One expression of will with its events folded in. `evidence` and `granted_at` are those of the first agreement, given by `granted_by` as
-    `granted_as`; `agreed` holds the others. `required` says whose agreement the law asks for. `ends_by` is when a child comes of age. `source`
-    is the facility whose documents are meant, None for every one.
+    `granted_as`; `agreed` holds the others. `required` says whose agreement the law asks for. `ends_by` is a child's birthday, from which on others
+    must agree. `revoked_by` is who withdrew it, where it was not the person. `source` is the facility whose documents are meant, None for every one.
     """
 
     id: UUID
@@ -205,6 +205,7 @@ class Consent:
     granted_by: UUID | None = None
     agreed: tuple[Agreement, ...] = ()
     ends_by: datetime | None = None
+    revoked_by: UUID | None = None
 
     @property
     def agreements(self) -> tuple[Agreement, ...]:
@@ -269,7 +270,10 @@ class RequestState(Enum):
 
 @dataclass(frozen=True)
 class ConsentRequest:
-    """A facility asks a person. `app_request` is the national ID app's handle (CIBA auth_req_id), a secret."""
+    """A facility asks a person, or the guardian `asked`. `app_request` is the national ID app's handle (CIBA auth_req_id), a secret. `required` and
+    `ends_by` are those of a consent that comes of it; a request never outlasts `ends_by`, so that whose agreement is needed is settled when it is
+    made.
+    """
 
     id: UUID
     person: UUID
@@ -282,6 +286,14 @@ class ConsentRequest:
     answer: RequestState | None = None
     consent: UUID | None = None
     channel: Channel = Channel.NATIONAL_ID_APP
+    asked: UUID | None = None
+    required: frozenset[AgreementRole] = ALONE
+    ends_by: datetime | None = None
+
+    @property
+    def asked_as(self) -> AgreementRole:
+        """As who the one answers who was asked."""
+        return AgreementRole.SELF if self.asked is None else AgreementRole.GUARDIAN
 
     def state(self, at: datetime) -> RequestState:
         """The answer, or PENDING until `expires_at`."""

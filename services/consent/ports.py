@@ -12,7 +12,7 @@ from services.chassis.clock import Clock
 from services.chassis.feed import Entries
 from services.consent.anchors import Anchored, Anchoring, Head
 from services.consent.decision import Asked, Decision
-from services.consent.model import Access, Consent, ConsentRequest, RequestState
+from services.consent.model import Access, Agreement, Consent, ConsentRequest, RequestState
 from services.consent.recipients import Recipient
 
 
@@ -84,8 +84,11 @@ class Store(Persons, Protocol):
     async def close_request(self, id: UUID, answer: RequestState, at: datetime) -> ConsentRequest | None:
         """Keeps the answer of an unanswered request; returns the request as it then stands."""
 
-    async def revoke(self, id: UUID, persons: Sequence[UUID], at: datetime) -> Consent | None:
-        """Keeps a withdrawal; the first one counts. None when none of these entries has such a consent."""
+    async def agree(self, of: Consent, agreement: Agreement) -> Consent | None:
+        """Keeps an agreement; the first in a role counts. None when there is no such consent any more."""
+
+    async def revoke(self, id: UUID, persons: Sequence[UUID], at: datetime, by: UUID | None = None) -> Consent | None:
+        """Keeps a withdrawal, and who withdrew where it was not the person; the first one counts. None when none of these entries has such a consent."""
 
     async def consent(self, id: UUID) -> Consent | None:
         """A consent by id."""

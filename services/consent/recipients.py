@@ -41,5 +41,6 @@ def events_of(consent: Consent) -> list[ConsentEvent]:
     events = [ConsentEvent("GRANTED", first.at, f"persons/{first.person}", first.evidence)]
     events += [ConsentEvent("AGREED", one.at, f"persons/{one.person}", one.evidence) for one in others]
     if consent.revoked_at is not None:
-        events.append(ConsentEvent("REVOKED", consent.revoked_at, f"persons/{consent.person}"))
+        actor = consent.revoked_by or consent.person
+        events.append(ConsentEvent("REVOKED", consent.revoked_at, f"persons/{actor}"))
     return sorted(events, key=lambda event: event.at)

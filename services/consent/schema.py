@@ -106,6 +106,10 @@ consent_request = Table(
     Column("consent_id", UUID),
     Column("next_poll_at", TIME, nullable=False),
     Column("channel", String(32), nullable=False, server_default="NATIONAL_ID_APP"),
+    # The guardian who is asked; whose agreement is needed, and until when that holds.
+    Column("asked_id", UUID),
+    Column("required", ARRAY(String(8)), nullable=False, server_default="{SELF}"),
+    Column("ends_by", TIME),
     Index("ix_consent_request_id", "id"),
     Index("ix_consent_request_due", "next_poll_at", postgresql_where="answer IS NULL"),
 )

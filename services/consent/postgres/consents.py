@@ -10,8 +10,9 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.keyring import Wrapping
 from services.consent.errors import ConsentRequestClosed
-from services.consent.model import Consent, RequestState
+from services.consent.model import Agreement, Consent, RequestState
 from services.consent.postgres import rows
 from services.consent.postgres.requests import RequestTables
 from services.consent.postgres.sealing import open_text, seal_text
@@ -19,7 +20,6 @@ from services.consent.recipients import Recipient
 from services.consent.schema import consent, consent_event, erasure_acknowledgement
 from services.consent.terms import MOST_SOURCES
 
-_REVOKED = "REVOKED"
 _USES = text("""
     SELECT asked.id, (
         SELECT count(*) FROM consent_use u
@@ -160,7 +160,22 @@ class ConsentTables(RequestTables):
 
         await self._database.write(work)
 
-    async def revoke(self, id: UUID, persons: Sequence[UUID], at: datetime) -> Consent | None:
+    async def agree(self, of: Consent, agreement: Agreement) -> Consent | None:
+        """Keeps an agreement; the first in a role counts."""
+
+        async def work(connection: AsyncConnection) -> Consent | None:
+            values = rows.agreement_out(of, agreement)
+            assertion = agreement.evidence.assertion
+            if assertion:
+                key = (await self._keys.find_or_make(connection, [of.person]))[of.person]
+                values["evidence_sealed"] = seal_text(key, assertion, _event_place(of.id, values["kind"]))
+            await connection.execute(upsert(consent_event).values(values).on_conflict_do_nothing())
+            found = await self._consents(connection, consent.c.id == of.id, limit=1)
+            return found[0] if found else None
+
+        return await self._database.write(work)
+
+    async def revoke(self, id: UUID, persons: Sequence[UUID], at: datetime, by: UUID | None = None) -> Consent | None:
         """Keeps a withdrawal; the first one counts."""
 
         async def work(connection: AsyncConnection) -> Consent | None:
@@ -168,7 +183,7 @@ class ConsentTables(RequestTables):
             person = (await connection.execute(select(consent.c.person_id).where(mine))).scalar_one_or_none()
             if person is None:
                 return None
-            event = {"person_id": person, "consent_id": id, "kind": _REVOKED, "at": at}
+            event = {"person_id": person, "consent_id": id, "kind": rows.REVOKED, "at": at, "actor_id": by}
             await connection.execute(upsert(consent_event).values(event).on_conflict_do_nothing())
             return (await self._consents(connection, mine, limit=1))[0]
 
@@ -197,22 +212,42 @@ class ConsentTables(RequestTables):
     async def _consents(
         self, connection: AsyncConnection, where: object, limit: int | None, assertions: bool = True
     ) -> list[Consent]:
-        joined = consent.outerjoin(
-            consent_event,
-            (consent_event.c.person_id == consent.c.person_id)
-            & (consent_event.c.consent_id == consent.c.id)
-            & (consent_event.c.kind == _REVOKED),
-        )
-        wanted = select(*consent.c, consent_event.c.at.label("revoked_at")).select_from(joined).where(where)  # type: ignore[arg-type] # a column expression
+        wanted = select(consent).where(where)  # type: ignore[arg-type] # a column expression
         found = await connection.execute(wanted.order_by(consent.c.id.desc()).limit(limit))
         read = list(found.mappings())
-        sealed = [row for row in read if assertions and row["assertion_sealed"]]
-        keys = await self._keys.find(connection, {row["person_id"] for row in sealed})
-        opened = {
-            row["id"]: open_text(keys[row["person_id"]], row["assertion_sealed"], _consent_place(row["id"]))
-            for row in sealed
-        }
-        return [rows.consent_in(row, row["revoked_at"], opened.get(row["id"], "")) for row in read]
+        events = await self._events(connection, read)
+        sealed = {row["person_id"] for row in read if row["assertion_sealed"]}
+        sealed |= {one["person_id"] for happened in events.values() for one in happened if one["evidence_sealed"]}
+        keys = await self._keys.find(connection, sealed) if assertions else {}
+        return [_opened(row, events.get(row["id"], []), keys) for row in read]
+
+    async def _events(self, connection: AsyncConnection, read: Sequence[rows.Row]) -> dict[UUID, list[rows.Row]]:
+        """What happened to each, oldest first."""
+        events: dict[UUID, list[rows.Row]] = {}
+        if read:
+            mine = consent_event.c.person_id.in_({row["person_id"] for row in read})
+            wanted = select(consent_event).where(mine, consent_event.c.consent_id.in_([row["id"] for row in read]))
+            for row in (await connection.execute(wanted.order_by(consent_event.c.at, consent_event.c.kind))).mappings():
+                events.setdefault(row["consent_id"], []).append(row)
+        return events
+
+
+def _opened(row: rows.Row, events: Sequence[rows.Row], keys: Mapping[UUID, Wrapping]) -> Consent:
+    """With its evidence, as far as there are keys."""
+    key = keys.get(row["person_id"])
+    if key is None:
+        return rows.consent_in(row, events)
+    first = row["assertion_sealed"]
+    others = {
+        one["kind"]: open_text(key, one["evidence_sealed"], _event_place(row["id"], one["kind"]))
+        for one in events
+        if one["evidence_sealed"]
+    }
+    return rows.consent_in(row, events, open_text(key, first, _consent_place(row["id"])) if first else "", others)
+
+
+def _event_place(id: UUID, kind: str) -> bytes:
+    return f"consent|consent_event.evidence|{id}|{kind}".encode()
 
 
 def _consent_place(id: UUID) -> bytes:

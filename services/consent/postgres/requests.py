@@ -41,6 +41,9 @@ class RequestTables(Tables):
             "created_at": request.created_at,
             "expires_at": request.expires_at,
             "next_poll_at": request.created_at,
+            "asked_id": request.asked,
+            "required": sorted(role.value for role in request.required),
+            "ends_by": request.ends_by,
         }
 
         async def work(connection: AsyncConnection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from services.consent.decision import Decision
 from services.consent.model import (
     Access,
+    Agreement,
     AgreementRole,
     Basis,
     Channel,
@@ -28,6 +29,9 @@ from services.consent.model import (
 )
 
 Row = Mapping[Any, Any]
+REVOKED = "REVOKED"
+AGREED = "AGREED_"
+"""Kinds of events; an agreement's ends with the role."""
 
 
 def kinds_out(kinds: frozenset[Kind] | tuple[Kind, ...]) -> list[str]:
@@ -146,8 +150,11 @@ def consent_out(new: Consent) -> dict[str, Any]:
     }
 
 
-def consent_in(row: Row, revoked_at: datetime | None, assertion: str = "") -> Consent:
-    """A consent from its row and its withdrawal."""
+def consent_in(
+    row: Row, events: Sequence[Row] = (), assertion: str = "", opened: Mapping[str, str] | None = None
+) -> Consent:
+    """A consent from its row and its events, with what of their evidence was opened, by kind of event."""
+    revoked = next((one for one in events if one["kind"] == REVOKED), None)
     return Consent(
         id=row["id"],
         person=row["person_id"],
@@ -168,7 +175,11 @@ def consent_in(row: Row, revoked_at: datetime | None, assertion: str = "") -> Co
             row["witness_licence"],
         ),
         granted_at=row["granted_at"],
-        revoked_at=revoked_at,
+        revoked_at=None if revoked is None else revoked["at"],
+        revoked_by=None if revoked is None else revoked["actor_id"],
+        agreed=tuple(
+            _agreement_in(row, one, (opened or {}).get(one["kind"], "")) for one in events if one["kind"] != REVOKED
+        ),
         request=row["request_id"],
         source=row["source"],
         required=frozenset(AgreementRole(role) for role in row["required"]),
@@ -176,6 +187,35 @@ def consent_in(row: Row, revoked_at: datetime | None, assertion: str = "") -> Co
         granted_by=row["granted_by"],
         ends_by=row["ends_by"],
     )
+
+
+def _agreement_in(row: Row, event: Row, assertion: str) -> Agreement:
+    evidence = Evidence(
+        Channel(event["channel"]),
+        event["text_version"],
+        event["text_sha256"],
+        assertion,
+        event["acr"],
+        event["witness_licence"],
+    )
+    role = AgreementRole(event["kind"].removeprefix(AGREED))
+    return Agreement(role, event["actor_id"] or row["person_id"], event["at"], evidence)
+
+
+def agreement_out(of: Consent, agreement: Agreement) -> dict[str, Any]:
+    """An agreement as an event, without what is sealed."""
+    return {
+        "person_id": of.person,
+        "consent_id": of.id,
+        "kind": AGREED + agreement.role.value,
+        "at": agreement.at,
+        "actor_id": agreement.person,
+        "channel": agreement.evidence.channel.value,
+        "text_version": agreement.evidence.text_version,
+        "text_sha256": agreement.evidence.text_sha256,
+        "acr": agreement.evidence.acr,
+        "witness_licence": agreement.evidence.witness,
+    }
 
 
 def request_in(row: Row, app_request: str) -> ConsentRequest:
@@ -192,6 +232,9 @@ def request_in(row: Row, app_request: str) -> ConsentRequest:
         answer=RequestState(row["answer"]) if row["answer"] else None,
         consent=row["consent_id"],
         channel=Channel(row["channel"]),
+        asked=row["asked_id"],
+        required=frozenset(AgreementRole(role) for role in row["required"]),
+        ends_by=row["ends_by"],
     )
 
 

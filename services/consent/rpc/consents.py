@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lienthong.consent.v1 import consent_pb2, consent_service_pb2, consent_service_pb2_grpc
+from lienthong.consent.v1 import consent_pb2, consent_service_pb2
 
 from services.chassis.call import current_call
 from services.chassis.clock import Clock
@@ -14,16 +14,19 @@ from services.chassis.paging import decode_token, encode_token, page_limit
 from services.chassis.server import RpcContext
 from services.consent.convert import consents, scalars, terms
 from services.consent.model import Consent, ConsentRequest
+from services.consent.rpc.agreements import AgreementMethods
+from services.consent.service.agreements import Agreements
 from services.consent.service.consents import ConsentService
 
 _PERSON = "person"
 
 
-class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
+class ConsentServicer(AgreementMethods):
     """`lienthong.consent.v1.ConsentService`."""
 
-    def __init__(self, service: ConsentService, clock: Clock) -> None:
+    def __init__(self, service: ConsentService, agreements: Agreements, clock: Clock) -> None:
         self._service = service
+        self._agreements = agreements
         self._clock = clock
 
     async def RequestConsent(
@@ -76,11 +79,14 @@ class ConsentServicer(consent_service_pb2_grpc.ConsentServiceServicer):
         id = uuid_from_request(f"{principal.subject}|GrantConsent", scalars.uuid_of(request.request_id, "request_id"))
         if bool(request.consent_request) == request.HasField("terms"):
             raise InvalidArgument.of(FieldViolation("terms", "exactly one of consent_request and terms", "EXACTLY_ONE"))
+        if request.consent_request and request.person:
+            raise InvalidArgument.of(FieldViolation(_PERSON, "empty with consent_request", "EXACTLY_ONE"))
         if request.consent_request:
             asked = scalars.resource_id(request.consent_request, "consentRequests", "consent_request")
             granted = await self._service.grant_request(principal, asked, id)
         else:
-            granted = await self._service.grant_terms(principal, terms.terms_in(request.terms, "terms"), id)
+            ward = scalars.resource_id(request.person, "persons", _PERSON) if request.person else None
+            granted = await self._service.grant_terms(principal, terms.terms_in(request.terms, "terms"), id, ward)
         shown = await self._shown(granted)
         return consent_service_pb2.GrantConsentResponse(consent=shown[0], consents=shown)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +20,6 @@ from services.consent.errors import (
     TermsNotAllowed,
 )
 from services.consent.model import (
-    REQUEST_LIFE,
     Channel,
     Consent,
     ConsentRequest,
@@ -31,39 +29,30 @@ from services.consent.model import (
 )
 from services.consent.ports import AppApproved, AppRefused, IdApp, Store
 from services.consent.recipients import LONGEST_GROUND, ConsentEvent, Recipient, events_of
-from services.consent.service.persons import is_person
+from services.consent.service.agreements import Agreements, Giver, asked_of, evidence_of, person_of
+from services.consent.service.persons import acts_for
 from services.consent.terms import check_terms, one_for_each_source
 
-CONSENT_TEXT_VERSION = "vi-2026-11"
-CONSENT_TEXT = (
-    "Tôi đồng ý cho cơ sở được nêu tên xem dữ liệu sức khỏe của tôi, là dữ liệu cá nhân nhạy cảm, đúng mục đích, loại dữ liệu và thời hạn"
-    " đã chọn. Tôi có thể rút lại sự đồng ý này bất cứ lúc nào; việc rút lại có hiệu lực ngay với các lần xem sau."
-)
-"""What the person is told (Law 91/2025 art. 9: health data are sensitive, and the person must know it); version and hash are kept."""
-_TEXT_SHA256 = hashlib.sha256(CONSENT_TEXT.encode()).hexdigest()
 # How often a request is polled: the lease of a poll is also the time to the next one.
 _POLL_EVERY = timedelta(seconds=2)
 _CLAIM = 50
 
 
-def person_of(principal: Principal) -> UUID:
-    """The calling citizen's person id. Raises NotThePerson for anybody else."""
-    if principal.kind is not PrincipalKind.CITIZEN or not principal.person:
-        raise NotThePerson("only the person concerned may do this")
-    return UUID(principal.person.removeprefix("persons/"))
-
-
 class ConsentService:
     """Use cases around consents. `new_id` mints UUIDv7; `app` is the national ID app."""
 
-    def __init__(self, store: Store, app: IdApp, clock: Clock, new_id: Callable[[], UUID]) -> None:
+    def __init__(
+        self, store: Store, app: IdApp, agreements: Agreements, clock: Clock, new_id: Callable[[], UUID]
+    ) -> None:
         self._store = store
         self._app = app
+        self._agreements = agreements
         self._clock = clock
         self._new_id = new_id
 
     async def request(self, principal: Principal, person: UUID, terms: Terms, id: UUID) -> ConsentRequest:
-        """Asks a person; the caller's facility must be the grantee. `id` comes from the caller's request id, so a retry finds the first."""
+        """Asks a person, or the guardian where one must agree; the caller's facility must be the grantee. `id` comes from the caller's request id,
+        so a retry finds the first."""
         check_terms(terms, "terms")
         if terms.organization != principal.facility:
             raise TermsNotAllowed(
@@ -75,6 +64,7 @@ class ConsentService:
         known = await self._store.request(id)
         if known is not None:
             return known
+        needed = await self._agreements.needed(person)
         now = self._clock()
         draft = ConsentRequest(
             id=id,
@@ -83,17 +73,20 @@ class ConsentService:
             terms=terms,
             binding_message=f"LT-{secrets.randbelow(10**6):06d}",
             created_at=now,
-            expires_at=now + REQUEST_LIFE,
+            expires_at=self._agreements.life(needed, now),
+            asked=needed.guardians[0] if needed.guardian else None,
+            required=needed.required,
+            ends_by=needed.until,
         )
         asked = replace(draft, app_request=await self._app.ask(draft))
         await self._store.add_request(asked)
         return asked
 
     async def get_request(self, principal: Principal, id: UUID) -> ConsentRequest:
-        """A request, for the facility that asked and the person asked."""
+        """A request, for the facility that asked, the person and their guardians."""
         found = await self._store.request(id)
         ours = found is not None and (
-            found.organization == principal.facility or await is_person(self._store, principal, found.person)
+            found.organization == principal.facility or await self._acts_for(principal, found.person)
         )
         if found is None or not ours:
             raise ConsentRequestNotFound("no such request")
@@ -102,7 +95,7 @@ class ConsentService:
     async def list_requests(
         self, principal: Principal, person: UUID, before: UUID | None, limit: int
     ) -> Sequence[ConsentRequest]:
-        """Requests put to the calling person under any of their entries, newest first; a facility gets those that it made itself."""
+        """Requests put to the calling person or their ward under any of the entries, newest first; a facility gets those that it made itself."""
         if principal.kind in {PrincipalKind.FACILITY, PrincipalKind.PRACTITIONER}:
             entries = (await self._store.entries(person)).all
             return await self._store.requests(entries, before, limit, organization=principal.facility or "")
@@ -110,48 +103,64 @@ class ConsentService:
 
     async def grant_request(self, principal: Principal, request: UUID, id: UUID) -> Sequence[Consent]:
         """Grants a request as it was asked; one consent for each source."""
-        person_of(principal)
         found = await self._store.request(request)
-        if found is None or not await is_person(self._store, principal, found.person):
+        giver = None if found is None else await self._agreements.giver(principal, found.person)
+        if found is None or giver is None:
             raise ConsentRequestNotFound("no such request")
-        return await self._grant(found, Evidence(Channel.DIRECT, CONSENT_TEXT_VERSION, _TEXT_SHA256), id)
+        return await self._grant(found, evidence_of(giver.role), id, giver)
 
-    async def grant_terms(self, principal: Principal, terms: Terms, id: UUID) -> Sequence[Consent]:
-        """Grants unasked; one consent for each source."""
+    async def grant_terms(
+        self, principal: Principal, terms: Terms, id: UUID, person: UUID | None = None
+    ) -> Sequence[Consent]:
+        """Grants unasked, for the caller or as the guardian of a person; one consent for each source. Raises NotTheGuardian."""
         check_terms(terms, "terms")
-        evidence = Evidence(Channel.DIRECT, CONSENT_TEXT_VERSION, _TEXT_SHA256)
-        granted = Consent(id, person_of(principal), terms, evidence, self._clock())
+        whose = person_of(principal) if person is None else person
+        giver = await self._agreements.giver_for(principal, whose)
+        needed = await self._agreements.needed(whose)
+        granted = Consent(
+            id,
+            whose,
+            terms,
+            evidence_of(giver.role),
+            self._clock(),
+            required=needed.required,
+            granted_as=giver.role,
+            granted_by=giver.person,
+            ends_by=needed.until,
+        )
         return await self._store.grant(one_for_each_source(granted), None)
 
     async def deny(self, principal: Principal, request: UUID) -> ConsentRequest:
         """Refuses a request. Refusing twice is the same; refusing what was granted or has lapsed is ConsentRequestClosed."""
-        person_of(principal)
         found = await self._store.request(request)
-        if found is None or not await is_person(self._store, principal, found.person):
+        if found is None or await self._agreements.giver(principal, found.person) is None:
             raise ConsentRequestNotFound("no such request")
         return await self._close(found, RequestState.DENIED)
 
     async def revoke(self, principal: Principal, id: UUID) -> Consent:
-        """Withdraws a consent; holds from the next decision on. Withdrawing twice gives the first answer."""
-        entries = await self._store.entries(person_of(principal))
-        revoked = await self._store.revoke(id, entries.all, self._clock())
+        """Withdraws a consent, as the person or as a guardian; holds from the next decision on. Withdrawing twice gives the first answer."""
+        found = await self._store.consent(id)
+        giver = None if found is None else await self._agreements.giver(principal, found.person)
+        if found is None or giver is None:
+            raise ConsentNotFound("no such consent")
+        revoked = await self._store.revoke(id, [found.person], self._clock(), by=giver.person)
         if revoked is None:
             raise ConsentNotFound("no such consent")
         return revoked
 
     async def get(self, principal: Principal, id: UUID) -> Consent:
-        """A consent, for the person and the facility it is granted to."""
+        """A consent, for the person, their guardians and the facility it is granted to."""
         found = await self._store.consent(id)
         ours = found is not None and (
             (principal.facility is not None and found.terms.organization == principal.facility)
-            or await is_person(self._store, principal, found.person)
+            or await self._acts_for(principal, found.person)
         )
         if found is None or not ours:
             raise ConsentNotFound("no such consent")
         return found
 
     async def list(self, principal: Principal, person: UUID, before: UUID | None, limit: int) -> Sequence[Consent]:
-        """The calling person's consents under all their entries, newest first."""
+        """The consents of the calling person or their ward under all the entries, newest first."""
         return await self._store.consents(await self._entries(principal, person), before, limit)
 
     async def uses(self, consents: Sequence[Consent]) -> Mapping[UUID, int]:
@@ -164,13 +173,13 @@ class ConsentService:
         return {one.id: await self._store.consents_of_request(one.id, [one.person]) for one in granted}
 
     async def events(self, principal: Principal, id: UUID) -> Sequence[ConsentEvent]:
-        """What happened to a consent, oldest first, for the person and the facility it is granted to."""
+        """What happened to a consent, oldest first, for whoever may see the consent."""
         return events_of(await self.get(principal, id))
 
     async def recipients(self, principal: Principal, id: UUID, after: str, limit: int) -> Sequence[Recipient]:
-        """Who was given data on the ground of a consent, by facility code, for the person."""
+        """Who was given data on the ground of a consent, by facility code, for the person and their guardians."""
         found = await self._store.consent(id)
-        if found is None or not await is_person(self._store, principal, found.person):
+        if found is None or not await self._acts_for(principal, found.person):
             raise ConsentNotFound("no such consent")
         return await self._store.recipients(found, after, limit)
 
@@ -199,9 +208,7 @@ class ConsentService:
         for request in await self._store.claim_pending(self._clock(), _POLL_EVERY, _CLAIM):
             answer = await self._app.poll(request)
             if isinstance(answer, AppApproved):
-                evidence = Evidence(
-                    Channel.NATIONAL_ID_APP, CONSENT_TEXT_VERSION, _TEXT_SHA256, answer.assertion, answer.acr
-                )
+                evidence = evidence_of(request.asked_as, Channel.NATIONAL_ID_APP, answer.assertion, answer.acr)
                 await self._grant(request, evidence, self._new_id())
                 answered += 1
             elif isinstance(answer, AppRefused):
@@ -209,12 +216,27 @@ class ConsentService:
                 answered += 1
         return answered
 
-    async def _grant(self, request: ConsentRequest, evidence: Evidence, id: UUID) -> Sequence[Consent]:
+    async def _grant(
+        self, request: ConsentRequest, evidence: Evidence, id: UUID, giver: Giver | None = None
+    ) -> Sequence[Consent]:
+        """Grants what was asked, by default as who was asked."""
         now = self._clock()
         state = request.state(now)
         if state in (RequestState.DENIED, RequestState.EXPIRED):
             raise ConsentRequestClosed("the request is closed", metadata={"state": state.value})
-        consent = Consent(id, request.person, request.terms, evidence, now, request=request.id)
+        giver = giver or asked_of(request)
+        consent = Consent(
+            id,
+            request.person,
+            request.terms,
+            evidence,
+            now,
+            request=request.id,
+            required=request.required,
+            granted_as=giver.role,
+            granted_by=giver.person,
+            ends_by=request.ends_by,
+        )
         return await self._store.grant(one_for_each_source(consent), request.id)
 
     async def _close(self, request: ConsentRequest, answer: RequestState) -> ConsentRequest:
@@ -230,6 +252,9 @@ class ConsentService:
         return closed
 
     async def _entries(self, principal: Principal, person: UUID) -> tuple[UUID, ...]:
-        if not await is_person(self._store, principal, person):
-            raise NotThePerson("only the person concerned may do this")
+        if not await self._acts_for(principal, person):
+            raise NotThePerson("only the person concerned and their guardians may do this")
         return (await self._store.entries(person)).all
+
+    async def _acts_for(self, principal: Principal, person: UUID) -> bool:
+        return await acts_for(self._store, principal, person, self._clock())

@@ -20,7 +20,7 @@ from services.consent.model import NO_HASH, Access, Effect, Query, Requester
 from services.consent.policy import rule_on
 from services.consent.ports import Made, Store
 from services.consent.service.batching import Batching
-from services.consent.service.persons import is_person
+from services.consent.service.persons import acts_for
 
 LARGEST_BATCH = 100
 
@@ -74,12 +74,12 @@ class DecisionService:
         return await self._store.decide(asked, self._clock, judge)
 
     async def explain(self, principal: Principal, id: UUID) -> Decision:
-        """A decision as it was given, for the person, the facility that asked, and auditors."""
+        """A decision as it was given, for the person, their guardians, the facility that asked, and auditors."""
         found = await self._store.decision(id)
         may = found is not None and (
             principal.kind is PrincipalKind.AUDITOR
             or (principal.facility is not None and principal.facility == found.requester.organization)
-            or await is_person(self._store, principal, found.query.person)
+            or await acts_for(self._store, principal, found.query.person, self._clock())
         )
         if found is None or not may:
             raise DecisionNotFound("no such decision")

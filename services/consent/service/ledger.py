@@ -14,16 +14,17 @@ from services.consent.anchors import MOST_HEADS, Anchored, anchoring
 from services.consent.errors import NotThePerson
 from services.consent.model import Access
 from services.consent.ports import LedgerPlace, LedgerStore, Log
-from services.consent.service.persons import is_person
+from services.consent.service.persons import acts_for
 
 _ENTRIES = 100
 
 
 class LedgerService:
-    """A person's ledger, for the person and for auditors."""
+    """A person's ledger, for the person, their guardians, and auditors."""
 
-    def __init__(self, store: LedgerStore) -> None:
+    def __init__(self, store: LedgerStore, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     async def accesses(
         self, principal: Principal, person: UUID, before: LedgerPlace | None, limit: int
@@ -42,10 +43,10 @@ class LedgerService:
         return await self._store.anchors(await self._entries(principal, person))
 
     async def _entries(self, principal: Principal, person: UUID) -> Sequence[UUID]:
-        if principal.kind not in {PrincipalKind.AUDITOR, PrincipalKind.WORKLOAD} and not await is_person(
-            self._store, principal, person
+        if principal.kind not in {PrincipalKind.AUDITOR, PrincipalKind.WORKLOAD} and not await acts_for(
+            self._store, principal, person, self._clock()
         ):
-            raise NotThePerson("only the person concerned or an auditor may read the ledger")
+            raise NotThePerson("only the person concerned, their guardians or an auditor may read the ledger")
         return sorted((await self._store.entries(person)).all)
 
 

@@ -26,7 +26,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.clock import system_clock
 from services.chassis.database import Database
-from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
 from services.chassis.settings import TelemetrySettings
 from services.consent.__main__ import compose
@@ -124,8 +123,10 @@ async def test_a_facility_and_its_suspension_arrive(following: Follower) -> None
     await following.until(FACILITY, ("ACTIVE", "BASIC"))
 
 
-async def test_a_suspension_stops_reading_and_a_reinstatement_lets_it_go_on(following: Follower) -> None:
-    person = f"persons/{uuid7()}"
+async def test_a_suspension_stops_reading_and_a_reinstatement_lets_it_go_on(
+    following: Follower, person_index: PersonIndex
+) -> None:
+    person = await person_index.person("001185000001")
     await grant(following.consent, person, terms("01001"))
 
     async def until_decided(effect: int) -> decision_pb2.Decision:

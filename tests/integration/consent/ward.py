@@ -11,20 +11,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import grpc
 import psycopg
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, TCPConnector, web
 from joserfc.jwk import ECKey
 from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import emergency_access_service_pb2 as messages
 from lienthong.consent.v1 import emergency_access_service_pb2_grpc, notice_service_pb2, notice_service_pb2_grpc
 
-from deploy.local.idapp import Accounts, AppClient
+from deploy.local.idapp import Accounts, AppClient, IdApp
 from deploy.local.notices import Notices
 from deploy.local.ports import Ports
+from deploy.local.tokens import TokenIssuer
 from services.chassis.clock import FrozenClock
 from services.chassis.feed import FollowSettings
 from services.chassis.identifiers import uuid7
@@ -46,7 +48,7 @@ CLIENT = "lienthong-consent"
 
 @dataclass
 class IdAppNotices:
-    """The app's notice API on a port of its own; `up` and `down` at will. What was told stays."""
+    """The app's notice and consent APIs on a port of its own; `up` and `down` at will. What was told stays."""
 
     identities: Identities
     address: str
@@ -62,6 +64,10 @@ class IdAppNotices:
             self.accounts,
             lambda: self.clock().timestamp(),
         )
+        self.issuer = TokenIssuer(f"https://{self.address}/citizen")
+        self.consents = IdApp(
+            self.issuer, AppClient(CLIENT, self.client), self.accounts, lambda: self.clock().timestamp()
+        )
 
     def enrol(self) -> str:
         """A new citizen with an account."""
@@ -73,10 +79,22 @@ class IdAppNotices:
         """Types of what a citizen was told, the first first."""
         return [one["type"] for one in self.api.inboxes.get(person, {}).values()]
 
+    async def asked(self, person: str, answer: str = "") -> list[dict[str, Any]]:
+        """What waits for a citizen, as the app shows it; all of it is answered with `answer`, approve or deny."""
+        trust = ssl.create_default_context(cafile=str(self.identities.pki.authority))
+        url = f"https://{self.address}/citizen/requests"
+        async with ClientSession(connector=TCPConnector(ssl=trust)) as session:
+            async with session.get(url, headers={"x-account": person, "x-pin": "123456"}) as got:
+                waiting: list[dict[str, Any]] = await got.json()
+            for one in waiting if answer else []:
+                async with session.post(f"{url}/{one['id']}/{answer}", data={"pin": "123456"}) as done:
+                    assert done.status == 200
+        return waiting
+
     async def up(self) -> None:
         """Listens."""
         application = web.Application()
-        application.add_routes(self.api.routes())
+        application.add_routes([*self.api.routes(), *self.consents.routes()])
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         host, _, port = self.address.rpartition(":")
@@ -297,9 +315,9 @@ async def opened_ward(
     key = folder / "client.jwk"
     key.write_text(json.dumps(client.as_dict(private=True)), "utf-8")
     jwks = folder / "jwks.json"
-    jwks.write_text(json.dumps(identities.issuer.jwks), "utf-8")
     ports = Ports()
     app = IdAppNotices(identities, ports.reserve(), clock, client)
+    jwks.write_text(json.dumps(app.issuer.jwks), "utf-8")
     settings = Settings(
         server=identities.server_settings("consent"),
         database=database,

@@ -35,6 +35,7 @@ from services.consent.ciba import CibaSettings
 from services.consent.config import Settings
 from tests.fixtures.database import DatabaseFor
 from tests.fixtures.identities import Identities, Running, StartRole
+from tests.fixtures.person_facts import People
 from tests.fixtures.registry import registered
 from tests.integration.consent.test_flow import READER, accesses, decide, grant, terms
 from tests.integration.signing.witnessed import Log, Start
@@ -69,7 +70,12 @@ def database(database_for: DatabaseFor) -> DatabaseSettings:
 
 @pytest.fixture
 def start_consent(
-    start_role: StartRole, identities: Identities, database: DatabaseSettings, keyring_file: Path, tmp_path: Path
+    start_role: StartRole,
+    identities: Identities,
+    database: DatabaseSettings,
+    keyring_file: Path,
+    tmp_path: Path,
+    people: People,
 ) -> StartConsent:
     key, jwks = tmp_path / "client.jwk", tmp_path / "jwks.json"
     key.write_text(json.dumps(ECKey.generate_key("P-256").as_dict(private=True)), "utf-8")
@@ -83,7 +89,7 @@ def start_consent(
             telemetry=TelemetrySettings(log_level="error"),
             ciba=CibaSettings(f"https://{UNKNOWN}", jwks, identities.pki.authority, "lienthong", key),
             keyring=keyring_file,
-            identity_address=UNKNOWN,
+            identity_address=people.address,
             signing_address=signing,
             anchors=AnchorSettings(interval_seconds=0.05),
         )

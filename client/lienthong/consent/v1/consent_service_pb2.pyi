@@ -72,6 +72,52 @@ class RequestConsentResponse(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class AgreeToConsentRequest(message.Message):
+    """AgreeToConsentRequest names a consent."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    name: builtins.str
+    """`consents/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AgreeToConsentResponse(message.Message):
+    """AgreeToConsentResponse returns the consent."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CONSENT_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def consent(self) -> consent_pb2.Consent:
+        """The consent."""
+
+    def __init__(
+        self,
+        *,
+        consent: consent_pb2.Consent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["consent", b"consent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent", b"consent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class ListConsentEventsRequest(message.Message):
     """ListConsentEventsRequest asks for a page."""
 
@@ -334,10 +380,13 @@ class GrantConsentRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     CONSENT_REQUEST_FIELD_NUMBER: builtins.int
     TERMS_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """UUID that makes a retry return the first answer (AIP-155)."""
     consent_request: builtins.str
     """The request that is granted as it was asked."""
+    person: builtins.str
+    """The child for whom a guardian grants unasked, `persons/{uuid}`; empty means the caller."""
     @builtins.property
     def terms(self) -> consent_pb2.ConsentTerms:
         """Terms granted unasked."""
@@ -348,10 +397,11 @@ class GrantConsentRequest(message.Message):
         request_id: builtins.str = ...,
         consent_request: builtins.str = ...,
         terms: consent_pb2.ConsentTerms | None = ...,
+        person: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -365,7 +415,7 @@ class GrantConsentResponse(message.Message):
     CONSENTS_FIELD_NUMBER: builtins.int
     @builtins.property
     def consent(self) -> consent_pb2.Consent:
-        """The first of the consents; state ACTIVE."""
+        """The first of the consents; state ACTIVE, or AWAITING_AGREEMENT for a child."""
 
     @builtins.property
     def consents(self) -> containers.RepeatedCompositeFieldContainer[consent_pb2.Consent]:

@@ -50,6 +50,11 @@ class ConsentServiceStub(object):
                 request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.SerializeToString,
                 response_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.FromString,
                 _registered_method=True)
+        self.AgreeToConsent = channel.unary_unary(
+                '/lienthong.consent.v1.ConsentService/AgreeToConsent',
+                request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.AgreeToConsentRequest.SerializeToString,
+                response_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.AgreeToConsentResponse.FromString,
+                _registered_method=True)
         self.ListConsentEvents = channel.unary_unary(
                 '/lienthong.consent.v1.ConsentService/ListConsentEvents',
                 request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsRequest.SerializeToString,
@@ -97,7 +102,8 @@ class ConsentServiceServicer(object):
     """
 
     def RequestConsent(self, request, context):
-        """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee.
+        """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee. A child's guardian
+        is asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,15 +123,22 @@ class ConsentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AgreeToConsent(self, request, context):
+        """Agrees to a consent that awaits it: the child of seven and more, or the guardian.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListConsentEvents(self, request, context):
-        """Lists what happened to a consent, oldest first; the person and the grantee facility.
+        """Lists what happened to a consent, oldest first; the person, their guardian and the grantee facility.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRecipients(self, request, context):
-        """Lists who was given data on the ground of a consent, and whether they have erased it; the person.
+        """Lists who was given data on the ground of a consent, and whether they have erased it; the person and their guardian.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,7 +152,7 @@ class ConsentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GrantConsent(self, request, context):
-        """Grants consent; only the person themself. It MUST NOT outlive what the purpose allows.
+        """Grants consent; only the person themself, or for a child the guardian. It MUST NOT outlive what the purpose allows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,6 +203,11 @@ def add_ConsentServiceServicer_to_server(servicer, server):
                     servicer.ListConsentRequests,
                     request_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.FromString,
                     response_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.SerializeToString,
+            ),
+            'AgreeToConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.AgreeToConsent,
+                    request_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.AgreeToConsentRequest.FromString,
+                    response_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.AgreeToConsentResponse.SerializeToString,
             ),
             'ListConsentEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListConsentEvents,
@@ -314,6 +332,33 @@ class ConsentService(object):
             '/lienthong.consent.v1.ConsentService/ListConsentRequests',
             lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.SerializeToString,
             lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AgreeToConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.consent.v1.ConsentService/AgreeToConsent',
+            lienthong_dot_consent_dot_v1_dot_consent__service__pb2.AgreeToConsentRequest.SerializeToString,
+            lienthong_dot_consent_dot_v1_dot_consent__service__pb2.AgreeToConsentResponse.FromString,
             options,
             channel_credentials,
             insecure,

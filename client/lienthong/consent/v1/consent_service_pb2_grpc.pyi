@@ -17,19 +17,23 @@ class ConsentServiceStub:
 
     def __init__(self, channel: aio.Channel) -> None: ...
     RequestConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RequestConsentRequest, consent_service_pb2.RequestConsentResponse]
-    """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee."""
+    """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee. A child's guardian
+    is asked.
+    """
     GetConsentRequest: aio.UnaryUnaryMultiCallable[consent_service_pb2.GetConsentRequestRequest, consent_service_pb2.GetConsentRequestResponse]
     """Returns a request; the asking facility and the person asked may read it."""
     ListConsentRequests: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListConsentRequestsRequest, consent_service_pb2.ListConsentRequestsResponse]
     """Lists the requests put to a person, newest first; only that person may call it."""
+    AgreeToConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.AgreeToConsentRequest, consent_service_pb2.AgreeToConsentResponse]
+    """Agrees to a consent that awaits it: the child of seven and more, or the guardian."""
     ListConsentEvents: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListConsentEventsRequest, consent_service_pb2.ListConsentEventsResponse]
-    """Lists what happened to a consent, oldest first; the person and the grantee facility."""
+    """Lists what happened to a consent, oldest first; the person, their guardian and the grantee facility."""
     ListRecipients: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListRecipientsRequest, consent_service_pb2.ListRecipientsResponse]
-    """Lists who was given data on the ground of a consent, and whether they have erased it; the person."""
+    """Lists who was given data on the ground of a consent, and whether they have erased it; the person and their guardian."""
     AcknowledgeErasure: aio.UnaryUnaryMultiCallable[consent_service_pb2.AcknowledgeErasureRequest, consent_service_pb2.AcknowledgeErasureResponse]
     """Says that the calling facility has erased what it was given; only a recipient."""
     GrantConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.GrantConsentRequest, consent_service_pb2.GrantConsentResponse]
-    """Grants consent; only the person themself. It MUST NOT outlive what the purpose allows."""
+    """Grants consent; only the person themself, or for a child the guardian. It MUST NOT outlive what the purpose allows."""
     DenyConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.DenyConsentRequest, consent_service_pb2.DenyConsentResponse]
     """Refuses a request; only the person themself."""
     RevokeConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RevokeConsentRequest, consent_service_pb2.RevokeConsentResponse]
@@ -48,7 +52,9 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         request: consent_service_pb2.RequestConsentRequest,
         context: aio.ServicerContext[consent_service_pb2.RequestConsentRequest, abc.Awaitable[consent_service_pb2.RequestConsentResponse]],
     ) -> abc.Awaitable[consent_service_pb2.RequestConsentResponse]:
-        """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee."""
+        """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee. A child's guardian
+        is asked.
+        """
 
     @abc_1.abstractmethod
     def GetConsentRequest(
@@ -67,12 +73,20 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         """Lists the requests put to a person, newest first; only that person may call it."""
 
     @abc_1.abstractmethod
+    def AgreeToConsent(
+        self,
+        request: consent_service_pb2.AgreeToConsentRequest,
+        context: aio.ServicerContext[consent_service_pb2.AgreeToConsentRequest, abc.Awaitable[consent_service_pb2.AgreeToConsentResponse]],
+    ) -> abc.Awaitable[consent_service_pb2.AgreeToConsentResponse]:
+        """Agrees to a consent that awaits it: the child of seven and more, or the guardian."""
+
+    @abc_1.abstractmethod
     def ListConsentEvents(
         self,
         request: consent_service_pb2.ListConsentEventsRequest,
         context: aio.ServicerContext[consent_service_pb2.ListConsentEventsRequest, abc.Awaitable[consent_service_pb2.ListConsentEventsResponse]],
     ) -> abc.Awaitable[consent_service_pb2.ListConsentEventsResponse]:
-        """Lists what happened to a consent, oldest first; the person and the grantee facility."""
+        """Lists what happened to a consent, oldest first; the person, their guardian and the grantee facility."""
 
     @abc_1.abstractmethod
     def ListRecipients(
@@ -80,7 +94,7 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         request: consent_service_pb2.ListRecipientsRequest,
         context: aio.ServicerContext[consent_service_pb2.ListRecipientsRequest, abc.Awaitable[consent_service_pb2.ListRecipientsResponse]],
     ) -> abc.Awaitable[consent_service_pb2.ListRecipientsResponse]:
-        """Lists who was given data on the ground of a consent, and whether they have erased it; the person."""
+        """Lists who was given data on the ground of a consent, and whether they have erased it; the person and their guardian."""
 
     @abc_1.abstractmethod
     def AcknowledgeErasure(
@@ -96,7 +110,7 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         request: consent_service_pb2.GrantConsentRequest,
         context: aio.ServicerContext[consent_service_pb2.GrantConsentRequest, abc.Awaitable[consent_service_pb2.GrantConsentResponse]],
     ) -> abc.Awaitable[consent_service_pb2.GrantConsentResponse]:
-        """Grants consent; only the person themself. It MUST NOT outlive what the purpose allows."""
+        """Grants consent; only the person themself, or for a child the guardian. It MUST NOT outlive what the purpose allows."""
 
     @abc_1.abstractmethod
     def DenyConsent(
