@@ -10,10 +10,13 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.identifiers import uuid_from_request
 from services.chassis.keyring import Wrapping
 from services.consent.errors import ConsentRequestClosed
 from services.consent.model import Agreement, Consent, RequestState
+from services.consent.notices import AGREEMENT_AWAITED, Notice
 from services.consent.postgres import rows
+from services.consent.postgres.notices import NoticeTables
 from services.consent.postgres.requests import RequestTables
 from services.consent.postgres.sealing import open_text, seal_text
 from services.consent.recipients import Recipient
@@ -39,7 +42,7 @@ _RECIPIENTS = text("""
 """)
 
 
-class ConsentTables(RequestTables):
+class ConsentTables(RequestTables, NoticeTables):
     """Consents; rows are only ever added."""
 
     async def grant(self, new: Sequence[Consent], request: UUID | None) -> Sequence[Consent]:
@@ -70,6 +73,8 @@ class ConsentTables(RequestTables):
             )
             if len(added.all()) < len(new):
                 return await self._together(connection, first.id)
+            if first.effective_at is None:
+                await self._notify(connection, [_awaited(first)])
             return new
 
         return await self._database.write(work)
@@ -244,6 +249,11 @@ def _opened(row: rows.Row, events: Sequence[rows.Row], keys: Mapping[UUID, Wrapp
         if one["evidence_sealed"]
     }
     return rows.consent_in(row, events, open_text(key, first, _consent_place(row["id"])) if first else "", others)
+
+
+def _awaited(one: Consent) -> Notice:
+    id, organization = uuid_from_request(AGREEMENT_AWAITED, one.id), one.terms.organization or ""
+    return Notice(id, one.person, AGREEMENT_AWAITED, f"consents/{one.id}", organization, one.granted_at)
 
 
 def _event_place(id: UUID, kind: str) -> bytes:

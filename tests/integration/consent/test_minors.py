@@ -40,7 +40,7 @@ from tests.integration.consent.test_guardianships import (
     somebody,
     wanted,
 )
-from tests.integration.consent.ward import Ward, refused
+from tests.integration.consent.ward import Ward, refused, until
 
 pb = consent_service_pb2
 Stub = consent_service_pb2_grpc.ConsentServiceStub
@@ -131,6 +131,11 @@ async def test_from_the_seventh_birthday_on_both_agree(ward: Ward, people: Peopl
     given = await grant(ward, mother, child)
     assert given.state == AWAITING
     assert await changes(ward, child) == ["AWAIT_AGREEMENT"]
+    for one in (child, mother):
+        assert [each.type for each in await ward.notices(child, one) if each.resource == given.name] == [
+            "AGREEMENT_AWAITED"
+        ]
+    await until(lambda: "AGREEMENT_AWAITED" in ward.app.told(child), wanted=True)
     ward.clock.advance(timedelta(days=1))
     agreed = await agree(ward, child, given.name)
     assert agreed.state == ACTIVE
