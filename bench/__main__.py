@@ -38,6 +38,7 @@ from lienthong.records.v1 import (
 from lienthong.samples.generator import Generator
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2
 
+from bench.decisions import decision_figures
 from bench.keys import key_figures
 from bench.log import log_figures
 from bench.signatures import signature_figures
@@ -288,6 +289,7 @@ def main() -> None:
     figures |= log_figures(full, figure)
     figures |= signature_figures(full, figure)
     figures |= key_figures(full, figure)
+    figures |= decision_figures(full, figure)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     OUT.mkdir(exist_ok=True)
     report = {"machine": machine, "figures": figures}

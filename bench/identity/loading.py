@@ -22,7 +22,7 @@ from lienthong.type.v1 import identifier_pb2
 
 from bench.identity.load import citizen_number
 from bench.identity.population import Population, generate
-from bench.identity.service import ROOT, Role
+from bench.role import NOBODY, ROOT, Role
 from deploy.local.postgres import PostgresServer
 from services.chassis.keyring import create_keyring
 from services.chassis.migrations import upgrade
@@ -46,7 +46,8 @@ def judge_loading(persons: int, seed: int) -> dict[str, Any]:
             keyring = Path(folder) / "keyring.json"
             create_keyring(keyring)
             population = generate(3 * persons, seed)
-            with Role(Path(folder), urls.app_url, keyring, 2) as role:
+            peers = {"CONSENT_ADDRESS": NOBODY, "REFERRALS_ADDRESS": NOBODY}
+            with Role("identity", Path(folder), urls.app_url, keyring, 2, peers) as role:
                 return asyncio.run(_measure(role, population, persons))
     finally:
         server.stop()

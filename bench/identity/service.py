@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import hashlib
-import json
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,8 +20,6 @@ from uuid import uuid4
 
 import grpc
 import numpy as np
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from lienthong.identity.v1 import (
     organization_pb2,
     organization_service_pb2,
@@ -37,23 +32,15 @@ from lienthong.type.v1 import administrative_area_pb2, identifier_pb2
 from bench.identity.load import Loaded, analyse, citizen_number, load
 from bench.identity.population import Population, generate
 from bench.identity.queries import JUDGE, NO_IDENTIFIER, Query, queries
-from deploy.local.pki import Pki
-from deploy.local.ports import Ports
+from bench.role import FACILITY, NOBODY, ROOT, Role
 from deploy.local.postgres import PostgresServer
-from deploy.local.processes import Command, Process
-from deploy.local.tokens import TokenIssuer
 from services.chassis.keyring import create_keyring
 from services.chassis.migrations import upgrade
 from services.chassis.principal import PrincipalKind
-from services.chassis.workload import TRUST_DOMAIN
 from services.identity.convert.scalars import demographics_message
 from services.identity.matching.model import load_model
 
-ROOT = Path(__file__).resolve().parents[2]
-FACILITY = "01001"
-ISSUER = "https://tokens.bench"
 CALLERS, BATCH, PROCESSES = 8, 20, 2
-_STARTING = 60.0
 _WARM = 400
 Message = person_service_pb2.PersonQuery
 
@@ -79,7 +66,8 @@ def _judge(server: PostgresServer, folder: Path, persons: int, count: int, seed:
     population = generate(persons, seed)
     asked = list(queries(population, seed + 1, count + _WARM, JUDGE))
     plain = [one for one in asked if one.scenario in NO_IDENTIFIER]
-    with Role(folder, urls.app_url, keyring, PROCESSES) as role:
+    peers = {"CONSENT_ADDRESS": NOBODY, "REFERRALS_ADDRESS": NOBODY}
+    with Role("identity", folder, urls.app_url, keyring, PROCESSES, peers) as role:
         figures = asyncio.run(_measure(role, population, loaded, plain, asked))
     return {
         "machine": {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
@@ -89,80 +77,6 @@ def _judge(server: PostgresServer, folder: Path, persons: int, count: int, seed:
         "load": {"seconds": round(loaded.seconds, 1), "per_s": round(persons / loaded.seconds)},
         **figures,
     }
-
-
-class Role:
-    """The role in processes of its own, and credentials of the gateway and of one facility."""
-
-    def __init__(self, folder: Path, database: str, keyring: Path, processes: int) -> None:
-        self.pki = Pki(folder / "pki")
-        self._issuer = TokenIssuer(ISSUER)
-        trusted = self._issuer.trusted_for(PrincipalKind.FACILITY, PrincipalKind.ADMIN)
-        (folder / "issuers.json").write_text(json.dumps({ISSUER: trusted}), "utf-8")
-        self._ports = Ports()
-        self.addresses = [self._ports.reserve() for _ in range(processes)]
-        pair = self.pki.workload("identity")
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-        common = kept | {
-            "LIENTHONG_SERVER_CERTIFICATE": str(pair.certificate),
-            "LIENTHONG_SERVER_PRIVATE_KEY": str(pair.private_key),
-            "LIENTHONG_SERVER_AUTHORITY": str(self.pki.authority),
-            "LIENTHONG_SERVER_TOKEN_ISSUERS": str(folder / "issuers.json"),
-            "LIENTHONG_DATABASE_URL": database,
-            "LIENTHONG_TELEMETRY_LOG_LEVEL": "error",
-            "LIENTHONG_KEYRING": str(keyring),
-            "LIENTHONG_CONSENT_ADDRESS": "127.0.0.1:9",
-            "LIENTHONG_REFERRALS_ADDRESS": "127.0.0.1:9",
-        }
-        arguments = [sys.executable, "-m", "services.identity", "serve"]
-        self._ready = [folder / f"identity-{number}.ready" for number in range(processes)]
-        self._processes = [
-            Process(
-                Command(
-                    "identity",
-                    arguments,
-                    common | {"LIENTHONG_SERVER_LISTEN": address, "LIENTHONG_SERVER_READY_FILE": str(ready)},
-                    ready.with_suffix(".log"),
-                    ROOT,
-                )
-            )
-            for address, ready in zip(self.addresses, self._ready, strict=True)
-        ]
-
-    def __enter__(self) -> Role:
-        end = time.monotonic() + _STARTING
-        for process, ready in zip(self._processes, self._ready, strict=True):
-            while not ready.exists():
-                if not process.running or time.monotonic() > end:
-                    raise RuntimeError(process.tail())
-                time.sleep(0.05)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.stop()
-        self._ports.release()
-
-    def channel(self, number: int) -> grpc.aio.Channel:
-        """To one of the processes, as the gateway."""
-        pair = self.pki.workload("gateway")
-        credentials = grpc.ssl_channel_credentials(
-            self.pki.authority.read_bytes(), pair.private_key.read_bytes(), pair.certificate.read_bytes()
-        )
-        options = [("grpc.ssl_target_name_override", "identity.lienthong.internal")]
-        return grpc.aio.secure_channel(self.addresses[number], credentials, options=options)
-
-    def metadata(self, kind: PrincipalKind) -> list[tuple[str, str]]:
-        """What the gateway sends on for a caller."""
-        if kind is PrincipalKind.ADMIN:
-            return [("authorization", f"Bearer {self._issuer.mint(kind, 'admin')}")]
-        pem = self.pki.facility(FACILITY).certificate.read_bytes()
-        token = self._issuer.mint(kind, f"facility:{FACILITY}", certificate=pem, facility=FACILITY)
-        digest = hashlib.sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).hexdigest()
-        return [
-            ("authorization", f"Bearer {token}"),
-            ("x-forwarded-client-cert", f"Hash={digest};URI={TRUST_DOMAIN}facility/{FACILITY}"),
-        ]
 
 
 def _message(query: Query, number: str | None) -> Message:

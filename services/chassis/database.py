@@ -51,6 +51,8 @@ class Database:
             # A transaction whose closure hangs must not hold its locks for ever.
             "idle_in_transaction_session_timeout": _STATEMENTS * timeout,
             "timezone": "UTC",
+            # Statements here are short; compiling one costs more than running it.
+            "jit": "off",
         }
         self._engine: AsyncEngine = create_async_engine(
             settings.url,
