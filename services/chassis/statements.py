@@ -24,6 +24,8 @@ _TABLE_AFTER: dict[str, str | None] = {
     "UPDATE": None,
     "COPY": None,
 }
+# Finds the provider at its first span, and keeps it.
+_TRACER = trace.get_tracer("lienthong")
 _FILLERS = frozenset({"ONLY", "LATERAL", "TABLE"})
 
 
@@ -100,7 +102,7 @@ def _start(verb: str, table: str) -> Span | None:
     if not trace.get_current_span().is_recording():
         return None
     attributes = {"db.system.name": "postgresql", "db.operation.name": verb, "db.collection.name": table}
-    return trace.get_tracer("lienthong").start_span(
+    return _TRACER.start_span(
         f"{verb} {table}".strip(), kind=SpanKind.CLIENT, attributes={key: it for key, it in attributes.items() if it}
     )
 

@@ -49,15 +49,15 @@ Json = Mapping[str, Any]
 _AGREED = "AGREED_"
 
 
-def decision_out(decision: Decision) -> dict[str, Any]:
-    """A decision as JSON."""
+def decision_out(decision: Decision, gathered: Json | None = None) -> dict[str, Any]:
+    """A decision as JSON; `gathered` are its facts in the form of the database, where they are at hand."""
     return {
         "form": FORM,
         "access": str(decision.access),
         "query": query_out(decision.query),
         "requester": requester_out(decision.requester),
         "at": decision.decided_at.isoformat(),
-        "facts": gathered_out(decision.facts),
+        "facts": gathered_out(decision.facts) if gathered is None else gathered,
         "ruling": ruling_out(decision.ruling),
     }
 

@@ -12,6 +12,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.database import hot
+from services.chassis.statements import statement_span
+
 NAME = "persons"
 """Name of the feed."""
 FRESH = f"coalesce((SELECT fresh_until > clock_timestamp() FROM feed_cursor WHERE name = '{NAME}'), false)"  # noqa: S608 - a constant
@@ -35,14 +38,14 @@ _FOLLOW = text("""
     WHERE member.current_id = said.person_id AND member.person_id <> said.person_id
       AND (member.current_id, member.held) IS DISTINCT FROM (said.current_id, said.held)
 """)
-_ENTRIES = text(f"""
+_ENTRIES = f"""
     SELECT asked.id, coalesce(own.current_id, asked.id) AS current_id, member.person_id AS member, {FRESH} AS fresh
-    FROM unnest(CAST(:ids AS uuid[])) AS asked (id)
+    FROM unnest(%(ids)s::uuid[]) AS asked (id)
     LEFT JOIN person_redirect AS own ON own.person_id = asked.id
     LEFT JOIN person_redirect AS member
         ON member.current_id = coalesce(own.current_id, asked.id) AND member.person_id <> member.current_id
     ORDER BY asked.id, member.person_id
-""")  # noqa: S608 - constants
+""".encode()  # noqa: S608 - constants
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,13 @@ async def entries_of(connection: AsyncConnection, ids: Collection[UUID]) -> Mapp
     """The entries that answer alike with each of these, in one statement."""
     found: dict[UUID, list[UUID]] = {}
     stale: set[UUID] = set()
-    for row in await connection.execute(_ENTRIES, {"ids": sorted(set(ids))}):
-        together = found.setdefault(row.id, [row.current_id if row.fresh else row.id])
-        if row.fresh and row.member is not None:
-            together.append(row.member)
-        if not row.fresh and (row.member is not None or row.current_id != row.id):
-            stale.add(row.id)
+    driver = await hot(connection)
+    with statement_span("SELECT", "person_redirect"):
+        rows = await (await driver.execute(_ENTRIES, {"ids": sorted(set(ids))}, prepare=True)).fetchall()
+    for id, current, member, fresh in rows:
+        together = found.setdefault(id, [current if fresh else id])
+        if fresh and member is not None:
+            together.append(member)
+        if not fresh and (member is not None or current != id):
+            stale.add(id)
     return {id: Entries(all[0], tuple(all), id in stale) for id, all in found.items()}

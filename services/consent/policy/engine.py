@@ -43,22 +43,20 @@ def policy_named(version: str) -> Policy:
         raise PolicyUnknown(version) from None
 
 
-class _Known:
+class _Known(dict[str, bool]):
     """Answers to the named facts; each is asked once."""
 
     def __init__(self, facts: Facts, policy: Policy) -> None:
+        super().__init__()
         self._facts = facts
         self._numbers = policy.numbers
-        self._known: dict[str, bool] = {}
 
-    def __getitem__(self, fact: str) -> bool:
-        known = self._known.get(fact)
-        if known is None:
-            known = self._known[fact] = PREDICATES[fact](self._facts, self._numbers)
+    def __missing__(self, fact: str) -> bool:
+        known = self[fact] = PREDICATES[fact](self._facts, self._numbers)
         return known
 
     def missing(self, facts: Sequence[str]) -> tuple[str, ...]:
-        return tuple(fact for fact in facts if not self[fact])
+        return tuple([fact for fact in facts if not self[fact]])
 
 
 def rule_on(facts: Facts, policy: Policy | None = None) -> Ruling:
@@ -107,7 +105,7 @@ def _permitted(rule: PermitRule, facts: Facts, policy: Policy, known: _Known) ->
 
 
 def _forbids(rule: ForbidRule, known: _Known) -> bool:
-    return all(known[fact] for fact in rule.concerns) and not any(known[fact] for fact in rule.unless)
+    return not known.missing(rule.concerns) and len(known.missing(rule.unless)) == len(rule.unless)
 
 
 def _classes(permitted: Sequence[Permission]) -> frozenset[SensitivityClass]:

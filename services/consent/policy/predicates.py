@@ -31,6 +31,8 @@ _CONSENTABLE = frozenset({Purpose.TREATMENT, Purpose.PAYMENT})
 
 def shows(facts: Facts, *types: str) -> bool:
     """Whether something of these types shows it at the time: told by the role that knows it, or verified by the one that asks."""
+    if not facts.query.evidence and not facts.relations:
+        return False
     asked = any(evidence.type in types for evidence in facts.query.evidence)
     return asked or any(one.evidence.type in types and inside(facts, one.period) for one in facts.relations)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Table, select
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -103,12 +104,17 @@ class DecisionTables(ConsentTables):
 def _said(made: Sequence[Made]) -> str:
     last = {one.line.person: one.line for one in made}
     parts: dict[str, list[dict[str, Any]]] = {
-        decision.name: [rows.decision_out(one.decision, one.content) for one in made],
-        access_entry.name: [rows.json_row(rows.access_out(one.line)) for one in made],
-        consent_use.name: [rows.json_row(row) for one in made for row in rows.uses_out(one.decision)],
+        str(decision.name): [rows.decision_out(one.decision, one.content) for one in made],
+        str(access_entry.name): [rows.access_out(one.line) for one in made],
+        str(consent_use.name): [row for one in made for row in rows.uses_out(one.decision)],
         "ledger_head": [
-            rows.json_row({"person_id": line.person, "sequence": line.sequence, "hash": line.hash})
-            for line in last.values()
+            {"person_id": line.person, "sequence": line.sequence, "hash": line.hash} for line in last.values()
         ],
     }
-    return json.dumps(parts, separators=(",", ":"))
+    return orjson.dumps(parts, default=_base64).decode()
+
+
+def _base64(value: object) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    raise TypeError(type(value).__name__)

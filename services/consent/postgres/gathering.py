@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import hot
@@ -32,7 +33,7 @@ WITH asked AS (
 ), now AS (
     SELECT %(at)s::timestamptz AS at
 )
-SELECT asked.no, jsonb_strip_nulls(jsonb_build_object(
+SELECT asked.no, CAST(jsonb_strip_nulls(jsonb_build_object(
     'consents', (
         SELECT jsonb_agg(one.found) FROM (
             SELECT jsonb_build_object(
@@ -106,7 +107,7 @@ SELECT asked.no, jsonb_strip_nulls(jsonb_build_object(
         'role', l.role, 'organizations', l.organizations,
         'licensed', CASE WHEN l.licence IS NOT NULL THEN jsonb_build_object('start', l.starts_at, 'end', l.ends_at) END
     )
-))
+)) AS text)
 FROM asked CROSS JOIN now
 LEFT JOIN registered_organization o ON o.organization = asked.organization
 LEFT JOIN registered_licence l ON l.licence = asked.licence
@@ -129,7 +130,7 @@ async def gather(
     driver = await hot(connection)
     with statement_span("SELECT", "consent"):
         cursor = await driver.execute(_GATHER, values, prepare=True)
-        found = dict(await cursor.fetchall())
+        found = {no: orjson.loads(text) for no, text in await cursor.fetchall()}
     gathered = [found[no] for no in range(len(asked))]
     await _add_grants(connection, asked, entries, at, gathered)
     return gathered

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from services.consent.decision import Decision
 from services.consent.model import (
@@ -241,11 +239,11 @@ def request_in(row: Row, app_request: str) -> ConsentRequest:
 def decision_out(decision: Decision, content: Mapping[str, Any]) -> dict[str, Any]:
     """A decision as a row in JSON; `content` is its record."""
     return {
-        "person_id": str(decision.query.person),
-        "id": str(decision.id),
+        "person_id": decision.query.person,
+        "id": decision.id,
         "content": content,
-        "decided_at": decision.decided_at.isoformat(),
-        "emergency_access_id": str(decision.emergency) if decision.emergency else None,
+        "decided_at": decision.decided_at,
+        "emergency_access_id": decision.emergency,
     }
 
 
@@ -262,19 +260,6 @@ def uses_out(decision: Decision) -> list[dict[str, Any]]:
         }
         for consent in sorted({one.consent for one in decision.ruling.permissions if one.consent is not None})
     ]
-
-
-def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as JSON: bytes as base64, times in ISO 8601, identifiers as text."""
-    return {name: _json(value) for name, value in row.items()}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return b64encode(value).decode()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
 
 
 def access_out(line: Access) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class DecisionService:
             spent: dict[UUID, int] = {}
             made = []
             for one, found in zip(asked, gathered, strict=True):
-                facts = _facts(one, entries, found, at, spent)
+                facts, kept = _facts(one, entries, found, at, spent)
                 taken = Decision(self._new_id(), facts, rule_on(facts), self._new_id())
                 for consent in {part.consent for part in taken.ruling.permissions if part.consent is not None}:
                     spent[consent] = spent.get(consent, 0) + 1
@@ -68,7 +68,7 @@ class DecisionService:
                 sequence, previous = ends.get(person, (0, NO_HASH))
                 line = _line(taken, sequence + 1, previous, one.trace_id)
                 ends[person] = (line.sequence, line.hash)
-                made.append(Made(taken, record.decision_out(taken), line))
+                made.append(Made(taken, record.decision_out(taken, kept), line))
             return made
 
         return await self._store.decide(asked, self._clock, judge)
@@ -88,9 +88,9 @@ class DecisionService:
 
 def _facts(
     asked: Asked, entries: Mapping[UUID, Entries], found: Mapping[str, Any], at: datetime, spent: Mapping[UUID, int]
-) -> Facts:
-    """Whoever is named, the decision is about the one who answers, and so is what a citizen may do. What earlier queries of the same batch
-    took from a consent is gone.
+) -> tuple[Facts, Mapping[str, Any] | None]:
+    """The facts, and what was gathered where it is all of them. Whoever is named, the decision is about the one who answers, and so is what a
+    citizen may do. What earlier queries of the same batch took from a consent is gone.
     """
     query = replace(asked.query, person=entries[asked.query.person].current)
     own = asked.requester.person
@@ -98,8 +98,9 @@ def _facts(
     facts = record.facts_of(query, requester, at, found)
     taken = {one.id: spent[one.id] for one in facts.consents if one.id in spent and one.terms.frequency is not None}
     if not taken:
-        return facts
-    return replace(facts, uses=dict(facts.uses) | {id: facts.uses.get(id, 0) + more for id, more in taken.items()})
+        return facts, found
+    uses = dict(facts.uses) | {id: facts.uses.get(id, 0) + more for id, more in taken.items()}
+    return replace(facts, uses=uses), None
 
 
 def _line(decision: Decision, sequence: int, previous: bytes, trace_id: str) -> Access:
