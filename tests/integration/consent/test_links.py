@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -15,11 +16,14 @@ from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import (
     access_ledger_service_pb2,
     access_ledger_service_pb2_grpc,
+    consent_pb2,
     consent_service_pb2,
     consent_service_pb2_grpc,
     decision_pb2,
     decision_service_pb2,
     decision_service_pb2_grpc,
+    guardianship_service_pb2,
+    guardianship_service_pb2_grpc,
 )
 from lienthong.type.v1 import access_context_pb2
 
@@ -219,3 +223,71 @@ async def test_one_batch_about_two_names_of_one_person_is_one_chain(
         answer = await stub.Decide(decision_service_pb2.DecideRequest(queries=queries), timeout=5)
     assert [one.effect for one in answer.decisions] == [PERMIT] * 3
     assert len(await accesses(consent, known)) == already + 3
+
+
+async def test_a_guardian_acts_under_each_of_their_names_for_each_of_the_childs(
+    consent: Running, person_index: PersonIndex
+) -> None:
+    mother, mothers_other = await person_index.person("001185000001"), await person_index.somebody()
+    born = datetime.now(UTC).year - 4
+    child, childs_other = await person_index.person("001220000001", "Trần Văn An", born), await person_index.somebody()
+    wanted = guardianship_service_pb2.Guardianship(
+        ward=childs_other,
+        guardian=mothers_other,
+        kind=guardianship_service_pb2.GUARDIANSHIP_KIND_PARENT,
+        evidence="BIRTH_CERTIFICATE",
+    )
+
+    async def register() -> guardianship_service_pb2.Guardianship:
+        async with consent.as_officer(PrincipalKind.STEWARD) as channel:
+            stub = guardianship_service_pb2_grpc.GuardianshipServiceStub(channel)
+            request = guardianship_service_pb2.RegisterGuardianshipRequest(
+                request_id=str(uuid.uuid4()), guardianship=wanted
+            )
+            return (await stub.RegisterGuardianship(request, timeout=5)).guardianship
+
+    async def granted_by(guardian: str) -> consent_pb2.Consent:
+        async with consent.as_citizen(guardian) as channel:
+            stub = consent_service_pb2_grpc.ConsentServiceStub(channel)
+            request = consent_service_pb2.GrantConsentRequest(request_id=str(uuid.uuid4()), terms=terms(), person=child)
+            return (await stub.GrantConsent(request, timeout=5)).consent
+
+    async def refusal() -> str:
+        try:
+            await granted_by(mother)
+        except grpc.aio.AioRpcError as error:
+            return from_rpc_error(error).reason
+        return ""
+
+    # Of a patient whom nobody knows, nobody knows whether they are a child.
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await register()
+    assert from_rpc_error(caught.value).reason == "AGE_UNKNOWN"
+    await person_index.link(childs_other, child)
+    await register()
+    assert await refusal() == "NOT_THE_GUARDIAN"
+    link = await person_index.link(mothers_other, mother)
+    await until(refusal, "")
+    assert (await decide(consent, childs_other)).effect == PERMIT
+    await person_index.part(link)
+    await until(refusal, "NOT_THE_GUARDIAN")
+    refused = await decide(consent, child)
+    assert refused.effect == DENY
+    assert [change.code for change in refused.would_change] == ["OBTAIN_GUARDIAN_CONSENT"]
+
+
+async def test_nobody_is_the_guardian_of_an_entry_of_their_own(consent: Running, person_index: PersonIndex) -> None:
+    known, other = await person_index.person("001185000001"), await person_index.somebody()
+    await person_index.link(other, known)
+    wanted = guardianship_service_pb2.Guardianship(
+        ward=known,
+        guardian=other,
+        kind=guardianship_service_pb2.GUARDIANSHIP_KIND_GUARDIAN,
+        evidence="COURT_DECISION",
+    )
+    request = guardianship_service_pb2.RegisterGuardianshipRequest(request_id=str(uuid.uuid4()), guardianship=wanted)
+    async with consent.as_officer(PrincipalKind.STEWARD) as channel:
+        stub = guardianship_service_pb2_grpc.GuardianshipServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.RegisterGuardianship(request, timeout=5)
+    assert [one.reason for one in from_rpc_error(caught.value).violations] == ["OWN_GUARDIAN"]
