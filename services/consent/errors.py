@@ -63,6 +63,13 @@ class AgeUnknown(DomainError):
     reason = "AGE_UNKNOWN"
 
 
+class PersonDeceased(DomainError):
+    """The person has died; nobody agrees for them any more."""
+
+    kind = Kind.PRECONDITION
+    reason = "PERSON_DECEASED"
+
+
 class NoGuardian(DomainError):
     """A child, or an adult who cannot act, has no guardian who could agree."""
 

@@ -18,6 +18,8 @@ from services.consent.ports import Persons
 VIETNAM = timezone(timedelta(hours=7))
 """Birthdays begin at midnight there; no daylight saving."""
 LONGEST_CODE = 64
+FULL_AGE = 18
+"""Who is appointed acts in full capacity (Civil Code 2015 art. 20, 49). A mother or father is one at any age."""
 MOST_IN_OFFICE = 10
 """Guardians of one person at a time; a decision looks at twice as many."""
 CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*")

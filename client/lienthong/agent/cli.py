@@ -27,6 +27,7 @@ _COMMANDS = {
     "referral": ("referral", "Referrals to and from this facility."),
     "verify": ("verify", "Explains what a signed file, a receipt, an evidence package or a ledger proves."),
     "steward": ("steward", "The desk of the identity stewards: reviews, links and their history."),
+    "guardianship": ("guardianship", "Who acts for a child, or for somebody who cannot act."),
     "auditor": ("auditor", "The desk of the auditors: emergency accesses to review, and their statistics."),
     "operator": ("operator", "Lists of the platform's operators: populations to load, facilities to register."),
     "log": ("log", "The transparency log that receipts point into."),

@@ -9,8 +9,9 @@ from uuid import UUID
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument, RequestIdReused
 from services.chassis.principal import Principal, PrincipalKind
-from services.consent.errors import AgeUnknown, GuardianshipNotFound, NoGuardian, NotThePerson
+from services.consent.errors import AgeUnknown, GuardianshipNotFound, NoGuardian, NotThePerson, PersonDeceased
 from services.consent.guardians import (
+    FULL_AGE,
     MOST_IN_OFFICE,
     Guardianship,
     GuardianshipKind,
@@ -66,6 +67,10 @@ class GuardianshipService:
             )
         if guardian.deceased:
             raise InvalidArgument.of(FieldViolation("guardianship.guardian", "a living person", "PERSON_DECEASED"))
+        of_age = None if guardian.birth is None else birthday(guardian.birth, FULL_AGE)
+        if wanted.kind is GuardianshipKind.GUARDIAN and (of_age is None or self._clock() < of_age):
+            wrong = FieldViolation("guardianship.guardian", "a person of full age", "NOT_OF_FULL_AGE")
+            raise InvalidArgument.of(wrong)
         if len(await self._store.in_office(ward, self._clock())) >= MOST_IN_OFFICE:
             raise InvalidArgument.of(
                 FieldViolation("guardianship.ward", f"at most {MOST_IN_OFFICE} guardians at a time", "TOO_MANY")
@@ -74,6 +79,8 @@ class GuardianshipService:
     async def _period(self, wanted: Guardianship) -> Period:
         """The period, for a child cut at coming of age."""
         ward = await self._facts.of(wanted.ward)
+        if ward.deceased:
+            raise InvalidArgument.of(FieldViolation("guardianship.ward", "a living person", "PERSON_DECEASED"))
         now = self._clock()
         appointed = wanted.kind is GuardianshipKind.GUARDIAN
         if ward.birth is None:
@@ -114,9 +121,12 @@ class GuardianshipService:
     async def needed(self, person: UUID) -> Needed:
         """Whose agreement a permission of this person needs now. Where nobody knows when they were born, nobody may agree: an adult's date of
         birth is entered in a minute, whereas a child who is taken for an adult loses who protects them; care in an emergency needs no permission.
-        What somebody claimed of a provisional entry can make it a child, but not an adult. Raises AgeUnknown, NoGuardian, PersonUnknown, PeerUnavailable.
+        What somebody claimed of a provisional entry can make it a child, but not an adult. Raises AgeUnknown, NoGuardian,
+        PersonDeceased, PersonUnknown, PeerUnavailable.
         """
         known = await self._facts.of(person)
+        if known.deceased:
+            raise PersonDeceased("nobody agrees for who has died")
         now = self._clock()
         numbers = policy_at(now).numbers
         claimed_adult = (

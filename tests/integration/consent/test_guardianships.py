@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import grpc
 import pytest
+from click.testing import CliRunner
+from lienthong.agent.cli import main
 from lienthong.client.errors import from_rpc_error
 from lienthong.consent.v1 import (
+    consent_service_pb2,
+    consent_service_pb2_grpc,
     decision_pb2,
     decision_service_pb2,
     decision_service_pb2_grpc,
@@ -22,6 +29,7 @@ from lienthong.type.v1 import access_context_pb2, document_kind_pb2
 from services.chassis.identifiers import uuid7
 from services.chassis.principal import PrincipalKind
 from tests.fixtures.person_facts import People
+from tests.integration.consent.test_flow import terms
 from tests.integration.consent.ward import Ward, refused
 
 pb = guardianship_service_pb2
@@ -191,6 +199,83 @@ async def test_nobody_is_their_own_guardian(ward: Ward, people: People) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.RegisterGuardianship(wanted(child, child), timeout=5)
     assert [one.reason for one in from_rpc_error(caught.value).violations] == ["OWN_GUARDIAN"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "reason"),
+    [
+        (GUARDIAN, {"guardian": 17}, "NOT_OF_FULL_AGE"),
+        (GUARDIAN, {"guardian": None}, "NOT_OF_FULL_AGE"),
+        (PARENT, {"dead": "guardian"}, "PERSON_DECEASED"),
+        (PARENT, {"dead": "ward"}, "PERSON_DECEASED"),
+    ],
+)
+async def test_who_cannot_act_or_be_acted_for_is_refused(
+    ward: Ward, people: People, kind: int, facts: dict[str, Any], reason: str
+) -> None:
+    child, other = somebody(), somebody()
+    people.births[child] = born(ward, 5)
+    if "guardian" in facts:
+        people.births[other] = facts["guardian"] and born(ward, facts["guardian"])
+    people.deceased |= {{"guardian": other, "ward": child}[facts["dead"]]} if "dead" in facts else set()
+    async with as_steward(ward) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.RegisterGuardianship(wanted(child, other, kind), timeout=5)
+    assert [one.reason for one in from_rpc_error(caught.value).violations] == [reason]
+
+
+async def test_a_mother_may_be_young_and_many_retries_at_once_are_one(ward: Ward, people: People) -> None:
+    child, mother = somebody(), somebody()
+    people.births |= {child: born(ward, 0), mother: born(ward, 15)}
+    request = wanted(child, mother)
+    async with as_steward(ward) as stub:
+        answers = await asyncio.gather(*(stub.RegisterGuardianship(request, timeout=5) for _ in range(8)))
+    assert len({one.guardianship.name for one in answers}) == 1
+    ends = await asyncio.gather(*(end(ward, answers[0].guardianship.name) for _ in range(8)))
+    assert len({one.end_time.ToDatetime() for one in ends}) == 1
+    assert ward.rows("SELECT count(*) FROM notice") == [(2,)]
+
+
+async def test_stewards_and_guardians_by_command(ward: Ward, people: People, tmp_path: Path) -> None:
+    child, mother = ward.app.enrol(), ward.app.enrol()
+    people.births[child] = born(ward, 10)
+    identities = ward.running.identities
+    gateway, token = identities.workload("gateway"), tmp_path / "token"
+    options = {
+        "--gateway": ward.running.address,
+        "--authority": identities.pki.authority,
+        "--token-file": token,
+        "--certificate": gateway.certificate,
+        "--private-key": gateway.private_key,
+        "--server-name": "consent.lienthong.internal",
+    }
+    given = [str(part) for option in options.items() for part in option]
+
+    async def run(command: str, *arguments: str, citizen: str = "") -> str:
+        kind = PrincipalKind.CITIZEN if citizen else PrincipalKind.STEWARD
+        token.write_text(identities.token(kind, person=citizen, at=ward.clock()), "utf-8")
+        done = await asyncio.to_thread(CliRunner().invoke, main, [command, *given, *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    registered = await run("guardianship", "register", child, mother, "parent", "--evidence", "BIRTH_CERTIFICATE")
+    name, kind, *_ = registered.split()
+    assert kind == "PARENT"
+    assert f"{mother} for {child}  BIRTH_CERTIFICATE  until " in registered
+    assert await run("guardianship", "list", child) == registered
+    async with as_citizen(ward, mother) as channel:
+        stub = consent_service_pb2_grpc.ConsentServiceStub(channel)
+        granting = consent_service_pb2.GrantConsentRequest(request_id=str(uuid4()), terms=terms(), person=child)
+        granted = (await stub.GrantConsent(granting, timeout=5)).consent.name
+    assert (await run("citizen", "consents", "--person", child, citizen=mother)).split()[:2] == [
+        granted,
+        "AWAITING_AGREEMENT",
+    ]
+    assert (await run("citizen", "agree", granted, citizen=child)).split()[:2] == [granted, "ACTIVE"]
+    assert await run("citizen", "requests", "--person", child, citizen=mother) == ""
+    await reads(ward, mother, child)
+    assert "PATIENT_REQUEST  PERMIT" in await run("citizen", "accesses", "--person", child, citizen=mother)
+    assert (await run("guardianship", "end", name, "--reason", "COURT_DECISION")).split()[0] == name
 
 
 async def test_a_request_id_is_used_for_one_guardianship(ward: Ward, people: People) -> None:

@@ -309,10 +309,16 @@ async def test_a_guardian_denies_and_a_stranger_cannot(ward: Ward, people: Peopl
 
 
 async def test_who_cannot_be_placed_is_not_asked(ward: Ward, people: People) -> None:
-    orphan, unknown, claimed = somebody(), somebody(), somebody()
+    orphan, unknown, claimed, dead = (somebody() for _ in range(4))
     people.births |= {orphan: born(ward, 10), unknown: None}
     people.provisional.add(claimed)
-    for person, reason in ((orphan, "NO_GUARDIAN"), (unknown, "AGE_UNKNOWN"), (claimed, "AGE_UNKNOWN")):
+    people.deceased.add(dead)
+    for person, reason in (
+        (orphan, "NO_GUARDIAN"),
+        (unknown, "AGE_UNKNOWN"),
+        (claimed, "AGE_UNKNOWN"),
+        (dead, "PERSON_DECEASED"),
+    ):
         assert await refused(ask(ward, person)) == reason
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await grant(ward, person)

@@ -31,6 +31,7 @@ _PAGE = 500
 _LINES = 1000
 _MOST_PAGES = 1000
 _pass_citizen = click.make_pass_decorator(Officer)
+_ward = click.option("--person", default="", help="Of whom, `persons/...`, for a guardian; else the caller.")
 
 
 @click.group()
@@ -42,10 +43,11 @@ def citizen(context: click.Context, /, **options: Any) -> None:
 
 
 @citizen.command()
+@_ward
 @_pass_citizen
-def requests(officer: Officer) -> None:
+def requests(officer: Officer, person: str) -> None:
     """Lists what facilities ask for, newest first."""
-    asked = consent_service_pb2.ListConsentRequestsRequest(person=_person(officer), page_size=_PAGE)
+    asked = consent_service_pb2.ListConsentRequestsRequest(person=person or _person(officer), page_size=_PAGE)
     answer = _call(officer, lambda stub: stub.ListConsentRequests(asked, timeout=CALL_SECONDS))
     for one in answer.consent_requests:
         state = _name(consent_pb2.ConsentRequestState, one.state, "CONSENT_REQUEST_STATE_")
@@ -74,12 +76,22 @@ def deny(officer: Officer, request: str) -> None:
 
 
 @citizen.command()
+@_ward
 @_pass_citizen
-def consents(officer: Officer) -> None:
+def consents(officer: Officer, person: str) -> None:
     """Lists what was allowed, newest first, and how it stands."""
-    asked = consent_service_pb2.ListConsentsRequest(person=_person(officer), page_size=_PAGE)
+    asked = consent_service_pb2.ListConsentsRequest(person=person or _person(officer), page_size=_PAGE)
     for one in _call(officer, lambda stub: stub.ListConsents(asked, timeout=CALL_SECONDS)).consents:
         click.echo(consent_line(one))
+
+
+@citizen.command()
+@click.argument("consent")
+@_pass_citizen
+def agree(officer: Officer, consent: str) -> None:
+    """Agrees to CONSENT (`consents/...`), which awaits the child or the guardian."""
+    agreed = consent_service_pb2.AgreeToConsentRequest(request_id=str(uuid.uuid4()), name=consent)
+    click.echo(consent_line(_call(officer, lambda stub: stub.AgreeToConsent(agreed, timeout=CALL_SECONDS)).consent))
 
 
 @citizen.command()
@@ -102,14 +114,15 @@ def revoke(officer: Officer, consent: str) -> None:
 
 
 @citizen.command()
+@_ward
 @_pass_citizen
-def accesses(officer: Officer) -> None:
+def accesses(officer: Officer, person: str) -> None:
     """Lists who read or tried to, newest first."""
-    person = _person(officer)
+    of = person or _person(officer)
 
     async def work(channel: grpc.aio.Channel) -> list[access_ledger_service_pb2.Access]:
         stub = access_ledger_service_pb2_grpc.AccessLedgerServiceStub(channel)
-        asked = access_ledger_service_pb2.ListAccessesRequest(person=person, page_size=_PAGE)
+        asked = access_ledger_service_pb2.ListAccessesRequest(person=of, page_size=_PAGE)
         return list((await stub.ListAccesses(asked, timeout=CALL_SECONDS)).accesses)
 
     for one in officer.on_channel(work):
@@ -122,7 +135,9 @@ def accesses(officer: Officer) -> None:
 
 @citizen.command()
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
-@click.option("--person", default="", help="For auditors: whose ledger, `persons/...`; else the caller's own.")
+@click.option(
+    "--person", default="", help="For auditors and guardians: whose ledger, `persons/...`; else the caller's own."
+)
 @_pass_citizen
 def ledger(officer: Officer, output: Path, person: str) -> None:
     """Keeps the whole ledger with what proves it in one file; `lienthong verify` checks it without the system."""

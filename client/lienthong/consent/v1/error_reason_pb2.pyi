@@ -80,6 +80,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """Nobody knows when the person was born, so nobody knows whose agreement the law asks for."""
     ERROR_REASON_NO_GUARDIAN: _ErrorReason.ValueType  # 28
     """A child has no guardian who could be asked."""
+    ERROR_REASON_PERSON_DECEASED: _ErrorReason.ValueType  # 29
+    """The person has died; nobody agrees for them any more."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `consent.lienthong.vn`; the reason on the wire is the value's name
@@ -144,3 +146,5 @@ ERROR_REASON_AGE_UNKNOWN: ErrorReason.ValueType  # 27
 """Nobody knows when the person was born, so nobody knows whose agreement the law asks for."""
 ERROR_REASON_NO_GUARDIAN: ErrorReason.ValueType  # 28
 """A child has no guardian who could be asked."""
+ERROR_REASON_PERSON_DECEASED: ErrorReason.ValueType  # 29
+"""The person has died; nobody agrees for them any more."""
