@@ -155,3 +155,31 @@ class NotARecipient(DomainError):
 
     kind = Kind.NOT_FOUND
     reason = "NOT_A_RECIPIENT"
+
+
+class SubjectRequestNotFound(DomainError):
+    """No request of the data subject of that name, or none the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+    reason = "SUBJECT_REQUEST_NOT_FOUND"
+
+
+class SubjectRequestState(DomainError):
+    """The request does not stand where this could be done; metadata `state`."""
+
+    kind = Kind.PRECONDITION
+    reason = "SUBJECT_REQUEST_STATE"
+
+
+class BreachNotFound(DomainError):
+    """No breach of that name."""
+
+    kind = Kind.NOT_FOUND
+    reason = "BREACH_NOT_FOUND"
+
+
+class BreachClosed(DomainError):
+    """The breach is closed."""
+
+    kind = Kind.PRECONDITION
+    reason = "BREACH_CLOSED"
