@@ -101,6 +101,7 @@ def _figures(
     settings = {
         "IDENTITY_ADDRESS": NOBODY,
         "SIGNING_ADDRESS": NOBODY,
+        "RECORDS_ADDRESS": NOBODY,
         "CIBA_ISSUER": f"https://{NOBODY}",
         "CIBA_JWKS": str(jwks),
         "CIBA_AUTHORITY": str(folder / "pki" / "ca.pem"),

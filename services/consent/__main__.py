@@ -10,6 +10,8 @@ from pathlib import Path
 from lienthong.consent.v1 import (
     access_ledger_service_pb2,
     access_ledger_service_pb2_grpc,
+    breach_service_pb2,
+    breach_service_pb2_grpc,
     consent_service_pb2,
     consent_service_pb2_grpc,
     decision_service_pb2,
@@ -20,6 +22,8 @@ from lienthong.consent.v1 import (
     guardianship_service_pb2_grpc,
     notice_service_pb2,
     notice_service_pb2_grpc,
+    subject_request_service_pb2,
+    subject_request_service_pb2_grpc,
     treatment_relation_service_pb2,
     treatment_relation_service_pb2_grpc,
 )
@@ -42,12 +46,14 @@ from services.consent.access import ACCESS
 from services.consent.ciba import CibaApp
 from services.consent.client_assertion import ClientAssertion
 from services.consent.config import Settings
+from services.consent.legal_clocks import legal_clocks
 from services.consent.notice_app import HttpsNoticeApp
-from services.consent.peers import GrpcLog, GrpcPersonFacts, GrpcPersonFeed, GrpcRegistryFeed
+from services.consent.peers import GrpcEraser, GrpcLog, GrpcPersonFacts, GrpcPersonFeed, GrpcRegistryFeed
 from services.consent.postgres import PostgresStore
 from services.consent.postgres.registry import apply_registry
 from services.consent.registry import NAME as REGISTRY
 from services.consent.registry import SILENCE
+from services.consent.rpc import breaches as breaches_rpc
 from services.consent.rpc import consents as consents_rpc
 from services.consent.rpc import decisions as decisions_rpc
 from services.consent.rpc import emergency as emergency_rpc
@@ -55,14 +61,18 @@ from services.consent.rpc import guardians as guardians_rpc
 from services.consent.rpc import ledger as ledger_rpc
 from services.consent.rpc import notices as notices_rpc
 from services.consent.rpc import relations as relations_rpc
+from services.consent.rpc import subjects as subjects_rpc
 from services.consent.service.agreements import Agreements
+from services.consent.service.breaches import BreachService
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
 from services.consent.service.emergency import EmergencyService
 from services.consent.service.guardians import GuardianshipService
 from services.consent.service.ledger import AnchoringService, LedgerService
 from services.consent.service.notices import NoticeService
-from services.consent.telemetry import EmergencyInstruments
+from services.consent.service.subjects import SubjectRequestService
+from services.consent.subjects import Eraser
+from services.consent.telemetry import EmergencyInstruments, SubjectInstruments
 
 
 async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clock) -> Server:
@@ -71,6 +81,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     database = await life.enter(Database(settings.database))
     identity = await life.enter(channel(PeerSettings("identity", settings.identity_address), settings.server))
     signing = await life.enter(channel(PeerSettings("signing", settings.signing_address), settings.server))
+    records = await life.enter(channel(PeerSettings("records", settings.records_address), settings.server))
     app = await life.enter(CibaApp(settings.ciba, clock))
     store = PostgresStore(database, open_keyring(settings.keyring), clock)
     guardianships = GuardianshipService(store, GrpcPersonFacts(identity), clock)
@@ -121,6 +132,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
         relations_rpc.TreatmentRelationServicer(store),
         treatment_relation_service_pb2.DESCRIPTOR.services_by_name["TreatmentRelationService"],
     )
+    _rights(server, store, GrpcEraser(records), clock)
     server.job("deliver_notices", partial(jobs.deliver_notices, notices))
     server.job("watch_emergencies", partial(jobs.watch_emergencies, emergencies, notices, instruments))
     server.job("collect_answers", partial(jobs.collect_answers, consents))
@@ -133,6 +145,24 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     server.job("registry", Follower(database, REGISTRY, registries.open, apply_registry, patience, clock).run)
     server.health(database.ping)
     return server
+
+
+def _rights(server: Server, store: PostgresStore, eraser: Eraser, clock: Clock) -> None:
+    """Rights of data subjects and the register of breaches, with what watches their clocks."""
+    instruments, clocks = SubjectInstruments(metrics.get_meter("lienthong")), legal_clocks()
+    requests = SubjectRequestService(store, eraser, clocks, instruments, clock)
+    breaches = BreachService(store, clocks, instruments, clock)
+    server.add(
+        subject_request_service_pb2_grpc.add_SubjectRequestServiceServicer_to_server,
+        subjects_rpc.SubjectRequestServicer(requests, clock),
+        subject_request_service_pb2.DESCRIPTOR.services_by_name["SubjectRequestService"],
+    )
+    server.add(
+        breach_service_pb2_grpc.add_BreachServiceServicer_to_server,
+        breaches_rpc.BreachServicer(breaches, clock),
+        breach_service_pb2.DESCRIPTOR.services_by_name["BreachService"],
+    )
+    server.job("watch_clocks", partial(jobs.watch_clocks, requests, breaches))
 
 
 def _notice_app(settings: Settings, clock: Clock) -> HttpsNoticeApp:

@@ -8,6 +8,9 @@ from services.chassis.workload import GATEWAY, IDENTITY, RECORDS, REFERRALS, Acc
 _CONSENT = "lienthong.consent.v1.ConsentService/"
 _EMERGENCY = "lienthong.consent.v1.EmergencyAccessService/"
 _GUARDIANSHIP = "lienthong.consent.v1.GuardianshipService/"
+_SUBJECT = "lienthong.consent.v1.SubjectRequestService/"
+_BREACH = "lienthong.consent.v1.BreachService/"
+_ADMIN = (GATEWAY, PrincipalKind.ADMIN)
 _CITIZEN = (GATEWAY, PrincipalKind.CITIZEN)
 _FACILITY = ((GATEWAY, PrincipalKind.FACILITY), (GATEWAY, PrincipalKind.PRACTITIONER))
 _PRACTITIONER = (GATEWAY, PrincipalKind.PRACTITIONER)
@@ -70,4 +73,17 @@ ACCESS: AccessTable = {
     _EMERGENCY + "ReviewEmergencyAccess": allow(_AUDITOR),
     _EMERGENCY + "GetEmergencyAccessStatistics": allow(_AUDITOR, (GATEWAY, PrincipalKind.MINISTRY)),
     "lienthong.consent.v1.NoticeService/ListNotices": allow(_CITIZEN),
+    _SUBJECT + "CreateSubjectRequest": allow(_CITIZEN),
+    _SUBJECT + "GetSubjectRequest": allow(_CITIZEN, *_FACILITY, _ADMIN),
+    _SUBJECT + "ListSubjectRequests": allow(_CITIZEN, *_FACILITY, _ADMIN),
+    _SUBJECT + "AcknowledgeSubjectRequest": allow(_ADMIN),
+    _SUBJECT + "PassSubjectRequest": allow(_ADMIN),
+    _SUBJECT + "FulfilSubjectRequest": allow(*_FACILITY, _ADMIN),
+    _SUBJECT + "RefuseSubjectRequest": allow(*_FACILITY, _ADMIN),
+    _SUBJECT + "LiftSubjectRequest": allow(_CITIZEN),
+    _BREACH + "RegisterBreach": allow(_ADMIN),
+    _BREACH + "AddBreachEvent": allow(_ADMIN),
+    _BREACH + "AddBreachPersons": allow(_ADMIN),
+    _BREACH + "GetBreach": allow(_ADMIN, _AUDITOR),
+    _BREACH + "ListBreaches": allow(_ADMIN, _AUDITOR),
 }

@@ -16,7 +16,7 @@ from services.consent.notices import NoticeSettings
 @dataclass(frozen=True)
 class Settings:
     """`keyring` wraps the keys of the app's assertions; `ciba` is the national ID app,
-    `identity_address` and `signing_address` are these roles as `host:port`."""
+    `identity_address`, `signing_address` and `records_address` are these roles as `host:port`."""
 
     server: ServerSettings
     database: DatabaseSettings
@@ -25,6 +25,7 @@ class Settings:
     keyring: Path
     identity_address: str
     signing_address: str
+    records_address: str
     anchors: AnchorSettings = field(default_factory=AnchorSettings)
     feed: FollowSettings = field(default_factory=FollowSettings)
     notices: NoticeSettings = field(default_factory=NoticeSettings)

@@ -183,3 +183,10 @@ class BreachClosed(DomainError):
 
     kind = Kind.PRECONDITION
     reason = "BREACH_CLOSED"
+
+
+class BreachNotNotified(DomainError):
+    """A breach is closed only after the authority was told of it."""
+
+    kind = Kind.PRECONDITION
+    reason = "BREACH_NOT_NOTIFIED"

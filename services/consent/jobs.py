@@ -9,10 +9,12 @@ from services.chassis import log
 from services.chassis.errors import PeerRefused, Unavailable
 from services.consent.anchors import AnchorSettings
 from services.consent.errors import IdAppUnavailable
+from services.consent.service.breaches import BreachService
 from services.consent.service.consents import ConsentService
 from services.consent.service.emergency import EmergencyService
 from services.consent.service.ledger import AnchoringService
 from services.consent.service.notices import NoticeService
+from services.consent.service.subjects import SubjectRequestService
 from services.consent.telemetry import EmergencyInstruments
 
 _IDLE = 0.5
@@ -75,3 +77,11 @@ async def say_what_waits(
     instruments.notices(told.waiting, told.oldest.total_seconds())
     if reviews.overdue:
         log.event("emergency_reviews_overdue", level="warning", overdue=reviews.overdue, waiting=reviews.waiting)
+
+
+async def watch_clocks(requests: SubjectRequestService, breaches: BreachService) -> None:
+    """Looks once a minute for legal clocks that have run out, for ever."""
+    while True:
+        await requests.watch()
+        await breaches.watch()
+        await asyncio.sleep(_WATCH)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def clocks_from(path: Path, calendar: WorkingCalendar) -> LegalClocks:
     """Reads a file of clocks; ValueError where it contradicts itself."""
     raw = tomllib.loads(path.read_text("utf-8"))
     regimes = tuple(_regime(one) for one in raw["regime"])
-    for earlier, later in zip(regimes, regimes[1:], strict=False):
+    for earlier, later in pairwise(regimes):
         if earlier.valid_to != later.valid_from:
             raise ValueError(f"{earlier.name} and {later.name} do not meet")
     retention = {name: Retention(one["article"], one["years"]) for name, one in raw["retention"].items()}

@@ -1,4 +1,4 @@
-"""The identity and signing roles as the consent role sees them."""
+"""The identity, signing and records roles as the consent role sees them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from lienthong.identity.v1 import (
     registry_feed_service_pb2,
     registry_feed_service_pb2_grpc,
 )
+from lienthong.records.v1 import erasure_service_pb2, erasure_service_pb2_grpc
 from lienthong.signing.v1 import log_service_pb2, log_service_pb2_grpc
 
 from services.chassis.errors import PeerRefused
@@ -27,8 +28,10 @@ from services.consent.errors import PersonUnknown
 from services.consent.model import Period
 from services.consent.person_facts import KnownPerson
 from services.consent.registry import Registered, RegisteredLicence, RegisteredOrganization
+from services.consent.subjects import Part
 
 _LOG_SECONDS = 15.0
+_ERASE_SECONDS = 30.0
 _WATCH_SECONDS = 3600.0
 _FACT_SECONDS = 1.0
 _FULL_ANSWER = 500
@@ -174,3 +177,22 @@ class GrpcPersonFacts:
             provisional=answer.provisional,
             phone=answer.phone,
         )
+
+
+class GrpcEraser:
+    """`Eraser`: the records role, on behalf of this one."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = erasure_service_pb2_grpc.ErasureServiceStub(channel)
+
+    async def erase(self, persons: Sequence[UUID], documents: Sequence[UUID], request: UUID) -> Part:
+        """Asks for the erasure of what may be erased."""
+        wanted = erasure_service_pb2.EraseDocumentsRequest(
+            persons=[f"persons/{id}" for id in persons],
+            documents=[f"documents/{id}" for id in documents],
+            subject_request=f"subjectRequests/{request}",
+        )
+        method = self._stub.EraseDocuments
+        answer = await call_peer(method, wanted, timeout=_ERASE_SECONDS, name="records", forward=False)
+        until = answer.retain_until.ToDatetime(UTC) if answer.HasField("retain_until") else None
+        return Part("documents", answer.erased, answer.retained, answer.article, until)

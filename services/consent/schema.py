@@ -351,3 +351,83 @@ erasure_acknowledgement = Table(
     Column("licence", String(50), nullable=False),
     Column("retained_under", String(200), nullable=False),
 )
+
+# Rights of the data subject: a request, what became of it, and a list of what is open, which can be made again from the two.
+subject_request = Table(
+    "subject_request",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("purpose", String(32)),
+    Column("documents", ARRAY(UUID), nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("regime", String(32), nullable=False),
+    Column("acknowledge_due_at", TIME),
+    Column("due_at", TIME, nullable=False),
+    Column("third_party_due_at", TIME, nullable=False),
+    # Gone once it was answered and the person asked for deletion.
+    Column("text_sealed", LargeBinary),
+    Index("ix_subject_request_id", "id"),
+    Index("ix_subject_request_created_at", "person_id", "created_at", "id"),
+    Index("ix_subject_request_due_at", "due_at", "id"),
+)
+subject_request_event = Table(
+    "subject_request_event",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("subject_request_id", UUID, primary_key=True),
+    # ACKNOWLEDGED, PASSED, FULFILLED, REFUSED, LIFTED.
+    Column("type", String(16), primary_key=True),
+    Column("at", TIME, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("organization", String(5), nullable=False),
+    Column("article", String(200), nullable=False),
+    Column("documents", ARRAY(UUID), nullable=False),
+    Column("parts", JSONB, nullable=False),
+)
+subject_request_open = Table(
+    "subject_request_open",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("subject_request_id", UUID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("organization", String(5), nullable=False),
+    Column("next_due_at", TIME, nullable=False),
+    # The clock that an alarm was raised for.
+    Column("alarmed_due_at", TIME),
+    Index("ix_subject_request_open_next_due_at", "next_due_at", "subject_request_id"),
+    Index("ix_subject_request_open_organization", "organization", "next_due_at", "subject_request_id"),
+)
+
+# The register of breaches is of the system or of a facility; only who is concerned is of persons.
+breach = Table(
+    "breach",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    Column("discovered_at", TIME, nullable=False),
+    Column("nature", String(16), nullable=False),
+    Column("organization", String(5), nullable=False),
+    Column("text_sealed", LargeBinary, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Index("ix_breach_discovered_at", "discovered_at", "id"),
+)
+breach_event = Table(
+    "breach_event",
+    METADATA,
+    Column("breach_id", UUID, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("type", String(24), nullable=False),
+    Column("at", TIME, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("persons", Integer, nullable=False),
+    Column("text_sealed", LargeBinary),
+)
+breach_person = Table(
+    "breach_person",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("breach_id", UUID, primary_key=True),
+    Column("at", TIME, nullable=False),
+)

@@ -63,6 +63,14 @@ class EventType(Enum):
     LIFTED = "LIFTED"
 
 
+NOTICES: Mapping[EventType, str] = {
+    EventType.ACKNOWLEDGED: ACKNOWLEDGED_NOTICE,
+    EventType.PASSED: PASSED_NOTICE,
+    EventType.FULFILLED: FULFILLED_NOTICE,
+    EventType.REFUSED: REFUSED_NOTICE,
+    EventType.LIFTED: LIFTED_NOTICE,
+}
+"""What the person is told of each."""
 _OPEN = frozenset({State.RECEIVED, State.ACKNOWLEDGED, State.PASSED})
 _FROM: Mapping[EventType, frozenset[State]] = {
     EventType.ACKNOWLEDGED: _OPEN,
@@ -133,7 +141,13 @@ class SubjectRequest:
     @property
     def state(self) -> State:
         """Where it stands; what comes later in life counts."""
-        for type in (EventType.LIFTED, EventType.REFUSED, EventType.FULFILLED, EventType.PASSED, EventType.ACKNOWLEDGED):
+        for type in (
+            EventType.LIFTED,
+            EventType.REFUSED,
+            EventType.FULFILLED,
+            EventType.PASSED,
+            EventType.ACKNOWLEDGED,
+        ):
             if self.event(type):
                 return State(type.value)
         return State.RECEIVED
@@ -211,13 +225,16 @@ class SubjectStore(Protocol):
     ) -> Sequence[SubjectRequest]:
         """Open requests, of one facility or all, what is due soonest first."""
 
-    async def answered_requests(
+    async def all_subject_requests(
         self, organization: str | None, after: Place | None, limit: int
     ) -> Sequence[SubjectRequest]:
         """All requests, of one facility or all, what was due first first."""
 
     async def record_subject_event(self, id: UUID, event: Event) -> SubjectRequest | None:
         """Keeps an event with its effects and its notice, when the request allows it; else the request stays. None when there is no such request."""
+
+    async def holdings(self, persons: Sequence[UUID]) -> Mapping[str, Holdings]:
+        """What lies here of these entries and is kept by law: `evidence`, `ledger`, `emergency`."""
 
     async def claim_overdue(self, at: datetime, limit: int) -> Sequence[OverdueRequest]:
         """Open requests whose clock ran out and that were not claimed for that clock before."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from opentelemetry.metrics import Meter
 
 SPAN_ID_APP = "consent.id_app"
@@ -13,6 +15,9 @@ METRIC_REVIEWS = "lienthong.consent.emergencies.reviews"
 METRIC_UNREVIEWED = "lienthong.consent.emergencies.unreviewed"
 METRIC_NOTICES = "lienthong.consent.notices.waiting"
 METRIC_NOTICE_AGE = "lienthong.consent.notices.oldest"
+METRIC_SUBJECT_REQUESTS = "lienthong.consent.subject_requests.overdue"
+METRIC_BREACHES = "lienthong.consent.breaches.overdue"
+ATTRIBUTE_KIND = "lienthong.kind"
 ATTRIBUTE_FACILITY = "lienthong.facility"
 ATTRIBUTE_EVENT = "lienthong.event"
 ATTRIBUTE_SCOPE = "lienthong.scope"
@@ -56,3 +61,24 @@ class EmergencyInstruments:
         """How many deliveries wait, and how long the oldest has."""
         self._notices.set(waiting)
         self._notice_age.set(oldest_seconds)
+
+
+class SubjectInstruments:
+    """What is overdue of the rights of data subjects, and of telling the authority of breaches."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._requests = meter.create_gauge(
+            METRIC_SUBJECT_REQUESTS, "{request}", "Requests whose clock ran out, by right"
+        )
+        self._breaches = meter.create_gauge(
+            METRIC_BREACHES, "{breach}", "Breaches the authority should have been told of"
+        )
+
+    def overdue(self, by_kind: Mapping[str, int]) -> None:
+        """How many requests are overdue, by right."""
+        for kind, count in by_kind.items():
+            self._requests.set(count, {ATTRIBUTE_KIND: kind})
+
+    def breaches_overdue(self, count: int) -> None:
+        """How many breaches are overdue."""
+        self._breaches.set(count)

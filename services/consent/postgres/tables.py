@@ -15,6 +15,7 @@ class Tables:
 
     def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
+        self._keyring = keyring
         self._keys = PersonKeys(keyring, "consent", clock)
 
     async def entries(self, person: UUID) -> Entries:

@@ -61,6 +61,7 @@ async def consent(
         keyring=keyring_file,
         identity_address=people.address,
         signing_address="127.0.0.1:1",
+        records_address="127.0.0.1:1",
     )
     async with start_role("consent", compose, settings) as running:
         yield running

@@ -11,8 +11,9 @@ from sqlalchemy import Index, UniqueConstraint, create_engine
 from services.consent.schema import METADATA
 from tests.fixtures.database import DatabaseFor
 
-# Lists of facilities and licences, and how far feeds were followed, do not grow with the nation; an anchor's entry stands for up to 1,000 ledgers.
-SMALL = {"registered_organization", "registered_licence", "feed_cursor", "anchor_entry"}
+# Lists of facilities and licences, and how far feeds were followed, do not grow with the nation; an anchor's entry stands for up to 1,000 ledgers;
+# a breach is of nobody.
+SMALL = {"registered_organization", "registered_licence", "feed_cursor", "anchor_entry", "breach", "breach_event"}
 APPEND_ONLY = (
     "consent",
     "consent_event",
@@ -27,6 +28,8 @@ APPEND_ONLY = (
     "notice",
     "restriction",
     "restriction_lift",
+    "subject_request_event",
+    "breach_person",
 )
 
 

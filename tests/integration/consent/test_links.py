@@ -63,6 +63,7 @@ async def consent(
         keyring=keyring_file,
         identity_address=person_index.running.address,
         signing_address="127.0.0.1:1",
+        records_address="127.0.0.1:1",
         feed=FollowSettings(silence_seconds=30.0),
     )
     async with start_role("consent", compose, settings) as running:

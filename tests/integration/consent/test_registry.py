@@ -105,6 +105,7 @@ async def following(
         keyring=keyring_file,
         identity_address=person_index.running.address,
         signing_address="127.0.0.1:1",
+        records_address="127.0.0.1:1",
     )
     async with start_role("consent", compose, settings) as running, Database(settings.database) as database:
         yield Follower(running, database, person_index.running)

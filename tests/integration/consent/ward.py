@@ -326,6 +326,7 @@ async def opened_ward(
         keyring=keyring,
         identity_address=identity,
         signing_address="127.0.0.1:1",
+        records_address="127.0.0.1:1",
         feed=FollowSettings(silence_seconds=30.0),
         notices=NoticeSettings(delay=delay),
         emergency=EmergencySettings(practitioner_limit=limits[0], facility_limit=limits[1]),

@@ -70,6 +70,7 @@ async def stack(
             keyring=keyring_file,
             identity_address=identity.address,
             signing_address="127.0.0.1:1",
+            records_address="127.0.0.1:1",
             feed=FollowSettings(silence_seconds=30.0),
         )
         async with start_role("consent", compose_consent, consent_settings) as consent:

@@ -91,6 +91,7 @@ def start_consent(
             keyring=keyring_file,
             identity_address=people.address,
             signing_address=signing,
+            records_address="127.0.0.1:1",
             anchors=AnchorSettings(interval_seconds=0.05),
         )
         async with start_role("consent", compose, settings) as running:
