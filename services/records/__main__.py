@@ -16,6 +16,8 @@ from lienthong.client.tlog.promise import KEY_NAME
 from lienthong.records.v1 import (
     document_service_pb2,
     document_service_pb2_grpc,
+    erasure_service_pb2,
+    erasure_service_pb2_grpc,
     evidence_service_pb2,
     evidence_service_pb2_grpc,
     intake_service_pb2,
@@ -51,10 +53,12 @@ from services.records.model import Topic
 from services.records.peers import GrpcConsent, GrpcIdentity, GrpcPersonFeed, GrpcSigning, GrpcSlips
 from services.records.ports import Consent, Identity, Signing, Slips
 from services.records.postgres import PostgresStore
+from services.records.retention import retention
 from services.records.sealing import PemSigner, seal_with
 from services.records.service import DocumentService, IntakeService, SubmissionService
 from services.records.service.admission import Admission, Share
 from services.records.service.answers import Answers
+from services.records.service.erasure import ErasureService
 from services.records.service.gather import Limits
 from services.records.service.packages import PackageService
 from services.records.service.receipts import Receipts
@@ -148,6 +152,12 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
         evidence_service_pb2_grpc.add_EvidenceServiceServicer_to_server,
         rpc.EvidenceServicer(packages, VerdictService(store), instruments),
         evidence_service_pb2.DESCRIPTOR.services_by_name["EvidenceService"],
+    )
+
+    server.add(
+        erasure_service_pb2_grpc.add_ErasureServiceServicer_to_server,
+        rpc.ErasureServicer(ErasureService(store, retention(), system_clock), retention()),
+        erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"],
     )
 
     to_log = jobs.LogRelay(store, peers.signing, store.open_event, telemetry.span)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.chassis.principal import PrincipalKind
-from services.chassis.workload import GATEWAY, AccessTable, allow
+from services.chassis.workload import CONSENT, GATEWAY, AccessTable, allow
 
 _INTAKE = "lienthong.records.v1.IntakeService/"
 _DOCUMENT = "lienthong.records.v1.DocumentService/"
@@ -20,6 +20,7 @@ ACCESS: AccessTable = {
     _DOCUMENT + "ListDocuments": allow(*_FACILITY, _CITIZEN),
     _DOCUMENT + "GetDocument": allow(*_FACILITY, _CITIZEN),
     _DOCUMENT + "GetHealthBook": allow(*_FACILITY, _CITIZEN),
+    "lienthong.records.v1.ErasureService/EraseDocuments": allow((CONSENT, PrincipalKind.WORKLOAD)),
     _EVIDENCE + "GetEvidencePackage": allow(*_FACILITY, _CITIZEN),
     _EVIDENCE + "ListVerdicts": allow(*_FACILITY),
     _EVIDENCE + "ListTouchedDocuments": allow((GATEWAY, PrincipalKind.ADMIN), (GATEWAY, PrincipalKind.AUDITOR)),

@@ -109,7 +109,7 @@ document_body = Table(
     Column("id", UUID, primary_key=True),
     # Under whose key it is sealed.
     Column("person_id", UUID, nullable=False),
-    # The exact bytes, zstd, then sealed.
+    # The exact bytes, zstd, then sealed; empty once they are erased.
     Column("content_sealed", LargeBinary, nullable=False),
     # Detached signatures, framed, zstd, sealed; none for an enveloped signature.
     Column("signatures_sealed", LargeBinary),
@@ -145,6 +145,16 @@ document = Table(
     Index("ix_document_person_id_care_end", "person_id", text("care_end DESC"), text("id DESC")),
     Index("ix_document_id", "id"),
     Index("ix_document_person_id_facility_id", "person_id", "facility_id"),
+)
+
+# That a document was erased, and by which request of the person; the document's line in the index stays.
+document_erasure = Table(
+    "document_erasure",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("document_id", UUID, primary_key=True),
+    Column("subject_request_id", UUID, nullable=False),
+    Column("at", TIME, nullable=False),
 )
 
 health_book = Table(

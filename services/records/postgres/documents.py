@@ -34,6 +34,7 @@ _FROM = "FROM document d LEFT JOIN person_redirect n ON n.person_id = d.person_i
 _SELECTED = (
     " WHERE d.person_id = entry.person_id AND d.care_start >= :start AND d.care_end < :end"  # noqa: S608 - constants
     f" AND CASE WHEN CAST(:facility AS text) IS NULL THEN NOT {HELD} ELSE d.facility_id = CAST(:facility AS text) END"
+    " AND NOT EXISTS (SELECT 1 FROM document_erasure x WHERE x.person_id = d.person_id AND x.document_id = d.id)"
     " AND (CAST(:after_id AS uuid) IS NULL"
     " OR (d.care_end, d.id) < (CAST(:after_end AS timestamptz), CAST(:after_id AS uuid)))"
     " AND EXISTS (SELECT 1 FROM unnest(CAST(:kinds AS text[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]),"

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
 from services.chassis.feed.redirects import FRESH
-from services.chassis.keyring import PersonKey, PersonKeys
+from services.chassis.keyring import DataErased, PersonKey, PersonKeys
 from services.records.convert.signatures import decode_signature
 from services.records.model import StateChange, StoredContent, SubmissionRecord, SubmissionState
 from services.records.postgres.vault import Vault
@@ -140,6 +140,8 @@ class ProgressTables:
         if found is None:
             return None
         row, key = found
+        if not row.content_sealed:
+            raise DataErased
         return StoredContent(
             self._vault.open(key, row.content_sealed, "document_body.content", id),
             self._signatures(key, row, id),

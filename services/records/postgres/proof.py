@@ -163,6 +163,8 @@ class ProofTables:
         return received
 
     def _incoming(self, key: PersonKey, row: Any) -> Incoming:
+        if not row.content_sealed:
+            raise DataErased
         signatures = self._vault.open_signatures(key, row.signatures_sealed, "document_body.signatures", row.id)
         return Incoming(
             facility=row.facility_id,

@@ -8,13 +8,14 @@ from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.keyring import Keyring, PersonKeys
 from services.records.postgres.documents import DocumentTables
+from services.records.postgres.erasure import ErasureTables
 from services.records.postgres.intake import IntakeTables
 from services.records.postgres.progress import ProgressTables
 from services.records.postgres.renewals import RenewalTables
 from services.records.postgres.vault import Vault
 
 
-class PostgresStore(IntakeTables, ProgressTables, DocumentTables, RenewalTables):
+class PostgresStore(IntakeTables, ProgressTables, DocumentTables, RenewalTables, ErasureTables):
     """The records database."""
 
     def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:

@@ -1,7 +1,8 @@
 """The servicers of the records role: convert, call one operation, convert back."""
 
 from services.records.rpc.documents import DocumentServicer
+from services.records.rpc.erasure import ErasureServicer
 from services.records.rpc.evidence import EvidenceServicer
 from services.records.rpc.intake import IntakeServicer
 
-__all__ = ["DocumentServicer", "EvidenceServicer", "IntakeServicer"]
+__all__ = ["DocumentServicer", "ErasureServicer", "EvidenceServicer", "IntakeServicer"]
