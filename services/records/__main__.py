@@ -20,6 +20,8 @@ from lienthong.records.v1 import (
     erasure_service_pb2_grpc,
     evidence_service_pb2,
     evidence_service_pb2_grpc,
+    export_service_pb2,
+    export_service_pb2_grpc,
     intake_service_pb2,
     intake_service_pb2_grpc,
 )
@@ -43,6 +45,7 @@ from services.chassis.telemetry import Telemetry
 from services.records import jobs, protection, rpc
 from services.records.access import ACCESS
 from services.records.config import Settings
+from services.records.convert.export import ExportFiles
 from services.records.convert.intake import encode_answer
 from services.records.convert.package import AsicPackage
 from services.records.delivery.insurer import open_portal
@@ -59,6 +62,7 @@ from services.records.service import DocumentService, IntakeService, SubmissionS
 from services.records.service.admission import Admission, Share
 from services.records.service.answers import Answers
 from services.records.service.erasure import ErasureService
+from services.records.service.export import ExportService
 from services.records.service.gather import Limits
 from services.records.service.packages import PackageService
 from services.records.service.receipts import Receipts
@@ -158,6 +162,12 @@ async def assemble(settings: Settings, life: Lifecycle, peers: Peers) -> Server:
         erasure_service_pb2_grpc.add_ErasureServiceServicer_to_server,
         rpc.ErasureServicer(ErasureService(store, retention(), system_clock), retention()),
         erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"],
+    )
+
+    server.add(
+        export_service_pb2_grpc.add_ExportServiceServicer_to_server,
+        rpc.ExportServicer(ExportService(store, peers.consent, ExportFiles(seal), system_clock), instruments),
+        export_service_pb2.DESCRIPTOR.services_by_name["ExportService"],
     )
 
     to_log = jobs.LogRelay(store, peers.signing, store.open_event, telemetry.span)

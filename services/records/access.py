@@ -21,6 +21,7 @@ ACCESS: AccessTable = {
     _DOCUMENT + "GetDocument": allow(*_FACILITY, _CITIZEN),
     _DOCUMENT + "GetHealthBook": allow(*_FACILITY, _CITIZEN),
     "lienthong.records.v1.ErasureService/EraseDocuments": allow((CONSENT, PrincipalKind.WORKLOAD)),
+    "lienthong.records.v1.ExportService/ExportPersonData": allow(_CITIZEN),
     _EVIDENCE + "GetEvidencePackage": allow(*_FACILITY, _CITIZEN),
     _EVIDENCE + "ListVerdicts": allow(*_FACILITY),
     _EVIDENCE + "ListTouchedDocuments": allow((GATEWAY, PrincipalKind.ADMIN), (GATEWAY, PrincipalKind.AUDITOR)),

@@ -81,3 +81,13 @@ class FacilityNotActive(DomainError):
 
     def __init__(self) -> None:
         super().__init__("the facility is not registered or is suspended")
+
+
+class ExportTooLarge(DomainError):
+    """More documents than one export holds."""
+
+    kind = Kind.PRECONDITION
+    reason = "EXPORT_TOO_LARGE"
+
+    def __init__(self) -> None:
+        super().__init__("too many documents for one export")

@@ -17,6 +17,7 @@ from lienthong.records.v1 import evidence_service_pb2, submission_pb2
 from services.records.convert.evidence import verdict_messages
 from services.records.convert.intake import record_message
 from services.records.formats.asic import Member, build_container, manifest, record_names
+from services.records.model import StoredContent
 from services.records.proof import EvidenceKind, PackageContents
 from services.records.signatures import DetachedSignature, SignatureForm
 
@@ -87,14 +88,8 @@ class AsicPackage:
 def _members(contents: PackageContents) -> Iterator[Member]:
     stored = contents.stored
     yield Member(DOCUMENT, "application/xml", stored.content, root=True)
-    listed = []
-    for number, signature in enumerate(stored.signatures, 1):
-        suffix, media_type = _SUFFIX[signature.form]
-        member = Member(f"signatures/{number}.{suffix}", media_type, signature.content)
-        listed.append(_listed(member.name, signature))
-        yield member
-    yield Member(SIGNATURES, _JSON, _json(listed))
-    yield Member(RECEIPT, _JSON, _receipt(record_message(stored.record)).to_json().encode())
+    yield from signature_members(stored)
+    yield receipt_member(stored)
     for number, recorded in enumerate(_verdicts(contents), 1):
         yield Member(f"verdicts/{number}.json", _JSON, _json(MessageToDict(recorded, preserving_proto_field_name=True)))
     for piece in sorted(contents.evidence, key=lambda one: one.sha256):
@@ -109,6 +104,22 @@ def _members(contents: PackageContents) -> Iterator[Member]:
         listing, record = record_names(renewal.number)
         yield Member(listing, "text/xml", renewal.listing)
         yield Member(record, RECORD_MEDIA_TYPE, renewal.record)
+
+
+def signature_members(stored: StoredContent, folder: str = "") -> list[Member]:
+    """The detached signatures of a document, each a file, and the list of them."""
+    members, listed = [], []
+    for number, signature in enumerate(stored.signatures, 1):
+        suffix, media_type = _SUFFIX[signature.form]
+        name = f"signatures/{number}.{suffix}"
+        members.append(Member(folder + name, media_type, signature.content))
+        listed.append(_listed(name, signature))
+    return [*members, Member(folder + SIGNATURES, _JSON, _json(listed))]
+
+
+def receipt_member(stored: StoredContent, folder: str = "") -> Member:
+    """The receipt of a document as it stands."""
+    return Member(folder + RECEIPT, _JSON, _receipt(record_message(stored.record)).to_json().encode())
 
 
 def _verdicts(contents: PackageContents) -> list[evidence_service_pb2.RecordedVerdict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -23,12 +24,14 @@ from lienthong.consent.v1 import (
     consent_service_pb2_grpc,
     decision_pb2,
 )
+from lienthong.records.v1 import export_service_pb2, export_service_pb2_grpc
 from lienthong.type.v1 import access_context_pb2, document_kind_pb2
 
 T = TypeVar("T")
 Stub = consent_service_pb2_grpc.ConsentServiceStub
 _PAGE = 500
 _LINES = 1000
+_EXPORT_SECONDS = 3600.0
 _MOST_PAGES = 1000
 _pass_citizen = click.make_pass_decorator(Officer)
 _ward = click.option("--person", default="", help="Of whom, `persons/...`, for a guardian; else the caller.")
@@ -200,3 +203,37 @@ def _name(enum: Any, number: int, prefix: str) -> str:
 
 def _time(at: Any) -> str:
     return str(at.ToDatetime(UTC).isoformat(timespec="seconds"))
+
+
+@citizen.command()
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@click.option("--person", default="", help="A ward, `persons/...`; else the caller.")
+@_pass_citizen
+def export(officer: Officer, output: Path, person: str) -> None:
+    """Keeps a copy of all data in one sealed file; `lienthong verify` checks it without the system."""
+    of = person or _person(officer)
+
+    async def work(channel: grpc.aio.Channel) -> tuple[int, str]:
+        stub = export_service_pb2_grpc.ExportServiceStub(channel)
+        asked = export_service_pb2.ExportPersonDataRequest(
+            person=of,
+            context=access_context_pb2.AccessContext(
+                purpose=access_context_pb2.PURPOSE_OF_USE_PATIENT_REQUEST,
+                legal_basis=access_context_pb2.LEGAL_BASIS_OWN_DATA,
+            ),
+        )
+        digest, size, said = hashlib.sha256(), 0, ""
+        part = output.with_name(output.name + ".part")
+        with part.open("wb") as opened:
+            async for piece in stub.ExportPersonData(asked, timeout=_EXPORT_SECONDS):
+                opened.write(piece.content)
+                digest.update(piece.content)
+                size, said = size + len(piece.content), piece.content_sha256 or said
+        if said != digest.hexdigest():
+            part.unlink()
+            raise click.ClickException("EXPORT_INCOMPLETE: the stream ended early or was altered; try again")
+        part.replace(output)
+        return size, said
+
+    size, digest = officer.on_channel(work)
+    click.echo(f"{size} bytes, SHA-256 {digest}: {output.name}")

@@ -1,4 +1,4 @@
-"""`lienthong verify`: what a signed file, a receipt, an evidence package or a ledger proves, in words."""
+"""`lienthong verify`: what a signed file, a receipt, an evidence package, a ledger or a person's copy proves, in words."""
 
 from __future__ import annotations
 
@@ -44,10 +44,13 @@ def verify(
     trust: Path | None,
     language: str,
 ) -> None:
-    """Explains what FILE proves: a receipt, an evidence package or a ledger offline, a signed document by asking the system.
+    """Explains what FILE proves: a receipt, an evidence package, a ledger or a person's copy offline, a signed document by asking the system.
 
     Ends with 0 when it holds, and 1 when it does not.
     """
+    if _is_export(file):
+        _export(file, trust or session.profile.policy.parent)
+        return
     with file.open("rb") as opened:
         content = opened.read(LARGEST_FILE * 2 + 1)
     if content.startswith(b"PK\x03\x04"):
@@ -60,6 +63,29 @@ def verify(
         raise click.ClickException(f"{file.name}: more than {LARGEST_FILE} bytes")
     else:
         _signed(session, file, content, extra, facility, language)
+
+
+def _is_export(file: Path) -> bool:
+    with file.open("rb") as opened:
+        if opened.read(4) != b"PK\x03\x04":
+            return False
+    from lienthong.client.evidence import is_export
+
+    return is_export(file)
+
+
+def _export(file: Path, folder: Path) -> None:
+    from lienthong.client.evidence import EvidenceError, EvidenceTrust, verify_export
+    from lienthong.client.tlog.policy import PolicyInvalid
+
+    try:
+        trust = EvidenceTrust.load(folder)
+    except (OSError, ValueError, PolicyInvalid) as error:
+        raise click.ClickException(f"TRUST_INVALID: {folder} needs {_TRUST_FILES} ({type(error).__name__})") from error
+    try:
+        click.echo(str(verify_export(file, trust)))
+    except EvidenceError as error:
+        raise click.ClickException(f"{error.reason}: {error}") from error
 
 
 def _package(content: bytes, folder: Path) -> None:

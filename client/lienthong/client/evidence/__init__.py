@@ -4,6 +4,15 @@ Depends on `cryptography` and the generated messages. Verifiers need public keys
 """
 
 from lienthong.client.evidence.errors import EvidenceError
+from lienthong.client.evidence.export import ExportReport, is_export, verify_export
 from lienthong.client.evidence.package import EvidenceReport, EvidenceTrust, verify_package
 
-__all__ = ["EvidenceError", "EvidenceReport", "EvidenceTrust", "verify_package"]
+__all__ = [
+    "EvidenceError",
+    "EvidenceReport",
+    "EvidenceTrust",
+    "ExportReport",
+    "is_export",
+    "verify_export",
+    "verify_package",
+]

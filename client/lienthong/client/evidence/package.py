@@ -141,7 +141,7 @@ def verify_package(package: bytes, trust: EvidenceTrust, *, now: datetime | None
     """
     at = now or datetime.now(UTC)
     members = container.unpack(package)
-    seal, sealed_at = _seal(members, trust, at)
+    seal, sealed_at = check_seal(members, trust, at)
     listing = container.read_listing(members[container.MANIFEST], container.MANIFEST)
     if listing.protected_by != container.SEAL:
         raise SealInvalid("the manifest names another seal", container.MANIFEST)
@@ -191,7 +191,8 @@ def _member(members: Mapping[str, bytes], name: str) -> bytes:
     return members[name]
 
 
-def _seal(members: Mapping[str, bytes], trust: EvidenceTrust, now: datetime) -> tuple[x509.Certificate, datetime]:
+def check_seal(members: Mapping[str, bytes], trust: EvidenceTrust, now: datetime) -> tuple[x509.Certificate, datetime]:
+    """The certificate and time of the seal over the manifest. Raises SealInvalid, SealUntrusted, MemberMissing."""
     listing, sealed = _member(members, container.MANIFEST), members.get(container.SEAL)
     if sealed is None:
         raise SealInvalid("there is none", container.SEAL)

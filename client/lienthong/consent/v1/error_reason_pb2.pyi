@@ -82,6 +82,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """A child has no guardian who could be asked."""
     ERROR_REASON_PERSON_DECEASED: _ErrorReason.ValueType  # 29
     """The person has died; nobody agrees for them any more."""
+    ERROR_REASON_BREACH_NOT_NOTIFIED: _ErrorReason.ValueType  # 30
+    """A breach is closed only after the authority was told of it."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `consent.lienthong.vn`; the reason on the wire is the value's name
@@ -148,3 +150,5 @@ ERROR_REASON_NO_GUARDIAN: ErrorReason.ValueType  # 28
 """A child has no guardian who could be asked."""
 ERROR_REASON_PERSON_DECEASED: ErrorReason.ValueType  # 29
 """The person has died; nobody agrees for them any more."""
+ERROR_REASON_BREACH_NOT_NOTIFIED: ErrorReason.ValueType  # 30
+"""A breach is closed only after the authority was told of it."""

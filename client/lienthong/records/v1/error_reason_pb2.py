@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'lienthong/records/v1/error_reason.proto\x12\x14lienthong.records.v1*\xa9\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_DOCUMENT_REJECTED\x10\x01\x12#\n\x1f\x45RROR_REASON_DOCUMENT_ID_REUSED\x10\x02\x12\x1c\n\x18\x45RROR_REASON_INTAKE_BUSY\x10\x03\x12%\n!ERROR_REASON_SUBMISSION_NOT_FOUND\x10\x04\x12#\n\x1f\x45RROR_REASON_DOCUMENT_NOT_FOUND\x10\x05\x12#\n\x1f\x45RROR_REASON_READ_NOT_PERMITTED\x10\x06\x12$\n ERROR_REASON_FACILITY_NOT_ACTIVE\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'lienthong/records/v1/error_reason.proto\x12\x14lienthong.records.v1*\xcc\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_DOCUMENT_REJECTED\x10\x01\x12#\n\x1f\x45RROR_REASON_DOCUMENT_ID_REUSED\x10\x02\x12\x1c\n\x18\x45RROR_REASON_INTAKE_BUSY\x10\x03\x12%\n!ERROR_REASON_SUBMISSION_NOT_FOUND\x10\x04\x12#\n\x1f\x45RROR_REASON_DOCUMENT_NOT_FOUND\x10\x05\x12#\n\x1f\x45RROR_REASON_READ_NOT_PERMITTED\x10\x06\x12$\n ERROR_REASON_FACILITY_NOT_ACTIVE\x10\x07\x12!\n\x1d\x45RROR_REASON_EXPORT_TOO_LARGE\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lienthong.records.v1.error_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=66
-  _globals['_ERRORREASON']._serialized_end=363
+  _globals['_ERRORREASON']._serialized_end=398
 # @@protoc_insertion_point(module_scope)

@@ -38,6 +38,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The decision was a refusal; metadata `decision` and `would_change`."""
     ERROR_REASON_FACILITY_NOT_ACTIVE: _ErrorReason.ValueType  # 7
     """The facility is not registered or is suspended."""
+    ERROR_REASON_EXPORT_TOO_LARGE: _ErrorReason.ValueType  # 8
+    """More documents than one export holds."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the stable reasons in google.rpc.ErrorInfo of domain `records.lienthong.vn`; the reason on the wire is the value's name
@@ -60,3 +62,5 @@ ERROR_REASON_READ_NOT_PERMITTED: ErrorReason.ValueType  # 6
 """The decision was a refusal; metadata `decision` and `would_change`."""
 ERROR_REASON_FACILITY_NOT_ACTIVE: ErrorReason.ValueType  # 7
 """The facility is not registered or is suspended."""
+ERROR_REASON_EXPORT_TOO_LARGE: ErrorReason.ValueType  # 8
+"""More documents than one export holds."""
