@@ -70,6 +70,7 @@ from services.consent.service.emergency import EmergencyService
 from services.consent.service.guardians import GuardianshipService
 from services.consent.service.ledger import AnchoringService, LedgerService
 from services.consent.service.notices import NoticeService
+from services.consent.service.papers import PaperService
 from services.consent.service.subjects import SubjectRequestService
 from services.consent.subjects import Eraser
 from services.consent.telemetry import EmergencyInstruments, SubjectInstruments
@@ -94,7 +95,7 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     server = Server(settings.server, api="consent", access=ACCESS, telemetry=telemetry, clock=clock)
     server.add(
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server,
-        consents_rpc.ConsentServicer(consents, agreements, clock),
+        consents_rpc.ConsentServicer(consents, agreements, PaperService(store, agreements, clock), clock),
         consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     )
     server.add(

@@ -138,8 +138,8 @@ class Channel(Enum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Proof of the expression of will. `assertion` is what is kept as evidence (the app's signed assertion, a scan in base64), empty for DIRECT;
-    it is kept encrypted. `witness` is the licence of the practitioner who vouches for a signed paper.
+    """Proof of the expression of will. `assertion` is what is kept as evidence (the app's signed assertion; for a paper the hex SHA-256 of its
+    scan, which lies elsewhere), empty for DIRECT; it is kept encrypted. `witness` is the licence of the practitioner who vouches for a signed paper.
     """
 
     channel: Channel
@@ -151,7 +151,9 @@ class Evidence:
 
     @property
     def assertion_sha256(self) -> str:
-        """Hex SHA-256 of the assertion, empty when there is none."""
+        """Hex SHA-256 of the assertion or the scan, empty when there is none."""
+        if self.channel is Channel.SIGNED_PAPER:
+            return self.assertion
         return hashlib.sha256(self.assertion.encode()).hexdigest() if self.assertion else ""
 
 

@@ -90,6 +90,16 @@ consent_use = Table(
     Index("ix_consent_use_at", "person_id", "consent_id", "at"),
 )
 
+# Scans of signed papers, each once, sealed; a consent's evidence names the scan by its SHA-256.
+consent_scan = Table(
+    "consent_scan",
+    METADATA,
+    Column("person_id", UUID, primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("scan_sealed", LargeBinary, nullable=False),
+    Column("recorded_at", TIME, nullable=False),
+)
+
 consent_request = Table(
     "consent_request",
     METADATA,

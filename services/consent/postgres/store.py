@@ -9,6 +9,7 @@ from services.consent.postgres.emergency import EmergencyTables
 from services.consent.postgres.emergency_counts import EmergencyCounts
 from services.consent.postgres.guardians import GuardianTables
 from services.consent.postgres.ledger import LedgerTables
+from services.consent.postgres.papers import PaperTables
 from services.consent.postgres.relations import RelationTables
 from services.consent.postgres.subjects import SubjectTables
 
@@ -22,6 +23,7 @@ class PostgresStore(
     RelationTables,
     GuardianTables,
     SubjectTables,
+    PaperTables,
     BreachTables,
 ):
     """All that the role keeps."""

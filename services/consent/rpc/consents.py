@@ -15,18 +15,21 @@ from services.chassis.server import RpcContext
 from services.consent.convert import consents, scalars, terms
 from services.consent.model import Consent, ConsentRequest
 from services.consent.rpc.agreements import AgreementMethods
+from services.consent.rpc.papers import PaperMethods
 from services.consent.service.agreements import Agreements
 from services.consent.service.consents import ConsentService
+from services.consent.service.papers import PaperService
 
 _PERSON = "person"
 
 
-class ConsentServicer(AgreementMethods):
+class ConsentServicer(AgreementMethods, PaperMethods):
     """`lienthong.consent.v1.ConsentService`."""
 
-    def __init__(self, service: ConsentService, agreements: Agreements, clock: Clock) -> None:
+    def __init__(self, service: ConsentService, agreements: Agreements, papers: PaperService, clock: Clock) -> None:
         self._service = service
         self._agreements = agreements
+        self._papers = papers
         self._clock = clock
 
     async def RequestConsent(

@@ -21,6 +21,7 @@ APPEND_ONLY = (
     "decision",
     "access_entry",
     "ledger_anchor",
+    "consent_scan",
     "guardianship",
     "guardianship_end",
     "emergency_access",

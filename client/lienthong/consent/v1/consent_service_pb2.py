@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lienthong.consent.v1 import consent_pb2 as lienthong_dot_consent_dot_v1_dot_consent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*lienthong/consent/v1/consent_service.proto\x12\x14lienthong.consent.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\"lienthong/consent/v1/consent.proto\"\x80\x01\n\x15RequestConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x02\"W\n\x16RequestConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"E\n\x15\x41greeToConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"H\n\x16\x41greeToConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"d\n\x18ListConsentEventsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListConsentEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".lienthong.consent.v1.ConsentEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x15ListRecipientsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x16ListRecipientsResponse\x12\x33\n\nrecipients\x18\x01 \x03(\x0b\x32\x1f.lienthong.consent.v1.Recipient\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x19\x41\x63knowledgeErasureRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63onsent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0eretained_under\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"P\n\x1a\x41\x63knowledgeErasureResponse\x12\x32\n\trecipient\x18\x01 \x01(\x0b\x32\x1f.lienthong.consent.v1.Recipient\".\n\x18GetConsentRequestRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Z\n\x19GetConsentRequestResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"e\n\x1aListConsentRequestsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"v\n\x1bListConsentRequestsResponse\x12>\n\x10\x63onsent_requests\x18\x01 \x03(\x0b\x32$.lienthong.consent.v1.ConsentRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\x13GrantConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"w\n\x14GrantConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12/\n\x08\x63onsents\x18\x02 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"M\n\x12\x44\x65nyConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x13\x44\x65nyConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"D\n\x14RevokeConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"G\n\x15RevokeConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"\'\n\x11GetConsentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x12GetConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"^\n\x13ListConsentsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"`\n\x14ListConsentsResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xae\x0e\n\x0e\x43onsentService\x12\x8b\x01\n\x0eRequestConsent\x12+.lienthong.consent.v1.RequestConsentRequest\x1a,.lienthong.consent.v1.RequestConsentResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/consentRequests:\x01*\x12\x9a\x01\n\x11GetConsentRequest\x12..lienthong.consent.v1.GetConsentRequestRequest\x1a/.lienthong.consent.v1.GetConsentRequestResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=consentRequests/*}\x12\xaa\x01\n\x13ListConsentRequests\x12\x30.lienthong.consent.v1.ListConsentRequestsRequest\x1a\x31.lienthong.consent.v1.ListConsentRequestsResponse\".\x82\xd3\xe4\x93\x02(\x12&/v1/{person=persons/*}/consentRequests\x12\x93\x01\n\x0e\x41greeToConsent\x12+.lienthong.consent.v1.AgreeToConsentRequest\x1a,.lienthong.consent.v1.AgreeToConsentResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=consents/*}:agree:\x01*\x12\x9d\x01\n\x11ListConsentEvents\x12..lienthong.consent.v1.ListConsentEventsRequest\x1a/.lienthong.consent.v1.ListConsentEventsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{consent=consents/*}/events\x12\x98\x01\n\x0eListRecipients\x12+.lienthong.consent.v1.ListRecipientsRequest\x1a,.lienthong.consent.v1.ListRecipientsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/{consent=consents/*}/recipients\x12\xaf\x01\n\x12\x41\x63knowledgeErasure\x12/.lienthong.consent.v1.AcknowledgeErasureRequest\x1a\x30.lienthong.consent.v1.AcknowledgeErasureResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/{consent=consents/*}:acknowledgeErasure:\x01*\x12~\n\x0cGrantConsent\x12).lienthong.consent.v1.GrantConsentRequest\x1a*.lienthong.consent.v1.GrantConsentResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/consents:\x01*\x12\x9b\x01\n\x0b\x44\x65nyConsent\x12(.lienthong.consent.v1.DenyConsentRequest\x1a).lienthong.consent.v1.DenyConsentResponse\"7\x82\xd3\xe4\x93\x02\x31\",/v1/{consent_request=consentRequests/*}:deny:\x01*\x12\x91\x01\n\rRevokeConsent\x12*.lienthong.consent.v1.RevokeConsentRequest\x1a+.lienthong.consent.v1.RevokeConsentResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=consents/*}:revoke:\x01*\x12~\n\nGetConsent\x12\'.lienthong.consent.v1.GetConsentRequest\x1a(.lienthong.consent.v1.GetConsentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=consents/*}\x12\x8e\x01\n\x0cListConsents\x12).lienthong.consent.v1.ListConsentsRequest\x1a*.lienthong.consent.v1.ListConsentsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{person=persons/*}/consentsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*lienthong/consent/v1/consent_service.proto\x12\x14lienthong.consent.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/consent/v1/consent.proto\"\x80\x01\n\x15RequestConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x02\"W\n\x16RequestConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"\x9d\x02\n\x19RecordPaperConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x02\x12\x12\n\x04scan\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x1a\n\x0ctext_version\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\tsign_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x16\n\x08guardian\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63hild_signed\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\"M\n\x1aRecordPaperConsentResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"E\n\x15\x41greeToConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"H\n\x16\x41greeToConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"d\n\x18ListConsentEventsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListConsentEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".lienthong.consent.v1.ConsentEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x15ListRecipientsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x16ListRecipientsResponse\x12\x33\n\nrecipients\x18\x01 \x03(\x0b\x32\x1f.lienthong.consent.v1.Recipient\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x19\x41\x63knowledgeErasureRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63onsent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0eretained_under\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"P\n\x1a\x41\x63knowledgeErasureResponse\x12\x32\n\trecipient\x18\x01 \x01(\x0b\x32\x1f.lienthong.consent.v1.Recipient\".\n\x18GetConsentRequestRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Z\n\x19GetConsentRequestResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"e\n\x1aListConsentRequestsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"v\n\x1bListConsentRequestsResponse\x12>\n\x10\x63onsent_requests\x18\x01 \x03(\x0b\x32$.lienthong.consent.v1.ConsentRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\x13GrantConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"w\n\x14GrantConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12/\n\x08\x63onsents\x18\x02 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"M\n\x12\x44\x65nyConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x13\x44\x65nyConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"D\n\x14RevokeConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"G\n\x15RevokeConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"\'\n\x11GetConsentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x12GetConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"^\n\x13ListConsentsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"`\n\x14ListConsentsResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcd\x0f\n\x0e\x43onsentService\x12\x8b\x01\n\x0eRequestConsent\x12+.lienthong.consent.v1.RequestConsentRequest\x1a,.lienthong.consent.v1.RequestConsentResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/consentRequests:\x01*\x12\x9a\x01\n\x11GetConsentRequest\x12..lienthong.consent.v1.GetConsentRequestRequest\x1a/.lienthong.consent.v1.GetConsentRequestResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=consentRequests/*}\x12\xaa\x01\n\x13ListConsentRequests\x12\x30.lienthong.consent.v1.ListConsentRequestsRequest\x1a\x31.lienthong.consent.v1.ListConsentRequestsResponse\".\x82\xd3\xe4\x93\x02(\x12&/v1/{person=persons/*}/consentRequests\x12\x9c\x01\n\x12RecordPaperConsent\x12/.lienthong.consent.v1.RecordPaperConsentRequest\x1a\x30.lienthong.consent.v1.RecordPaperConsentResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/consents:recordPaper:\x01*\x12\x93\x01\n\x0e\x41greeToConsent\x12+.lienthong.consent.v1.AgreeToConsentRequest\x1a,.lienthong.consent.v1.AgreeToConsentResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=consents/*}:agree:\x01*\x12\x9d\x01\n\x11ListConsentEvents\x12..lienthong.consent.v1.ListConsentEventsRequest\x1a/.lienthong.consent.v1.ListConsentEventsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{consent=consents/*}/events\x12\x98\x01\n\x0eListRecipients\x12+.lienthong.consent.v1.ListRecipientsRequest\x1a,.lienthong.consent.v1.ListRecipientsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/{consent=consents/*}/recipients\x12\xaf\x01\n\x12\x41\x63knowledgeErasure\x12/.lienthong.consent.v1.AcknowledgeErasureRequest\x1a\x30.lienthong.consent.v1.AcknowledgeErasureResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/{consent=consents/*}:acknowledgeErasure:\x01*\x12~\n\x0cGrantConsent\x12).lienthong.consent.v1.GrantConsentRequest\x1a*.lienthong.consent.v1.GrantConsentResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/consents:\x01*\x12\x9b\x01\n\x0b\x44\x65nyConsent\x12(.lienthong.consent.v1.DenyConsentRequest\x1a).lienthong.consent.v1.DenyConsentResponse\"7\x82\xd3\xe4\x93\x02\x31\",/v1/{consent_request=consentRequests/*}:deny:\x01*\x12\x91\x01\n\rRevokeConsent\x12*.lienthong.consent.v1.RevokeConsentRequest\x1a+.lienthong.consent.v1.RevokeConsentResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=consents/*}:revoke:\x01*\x12~\n\nGetConsent\x12\'.lienthong.consent.v1.GetConsentRequest\x1a(.lienthong.consent.v1.GetConsentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=consents/*}\x12\x8e\x01\n\x0cListConsents\x12).lienthong.consent.v1.ListConsentsRequest\x1a*.lienthong.consent.v1.ListConsentsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{person=persons/*}/consentsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +41,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUESTCONSENTREQUEST'].fields_by_name['person']._serialized_options = b'\342A\001\002'
   _globals['_REQUESTCONSENTREQUEST'].fields_by_name['terms']._loaded_options = None
   _globals['_REQUESTCONSENTREQUEST'].fields_by_name['terms']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['person']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['person']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['terms']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['terms']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['scan']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['scan']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['text_version']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['text_version']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['sign_time']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['sign_time']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['guardian']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['guardian']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['child_signed']._loaded_options = None
+  _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['child_signed']._serialized_options = b'\342A\001\001'
   _globals['_AGREETOCONSENTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_AGREETOCONSENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_AGREETOCONSENTREQUEST'].fields_by_name['name']._loaded_options = None
@@ -100,6 +117,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTSERVICE'].methods_by_name['GetConsentRequest']._serialized_options = b'\202\323\344\223\002\036\022\034/v1/{name=consentRequests/*}'
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsentRequests']._loaded_options = None
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsentRequests']._serialized_options = b'\202\323\344\223\002(\022&/v1/{person=persons/*}/consentRequests'
+  _globals['_CONSENTSERVICE'].methods_by_name['RecordPaperConsent']._loaded_options = None
+  _globals['_CONSENTSERVICE'].methods_by_name['RecordPaperConsent']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/consents:recordPaper:\001*'
   _globals['_CONSENTSERVICE'].methods_by_name['AgreeToConsent']._loaded_options = None
   _globals['_CONSENTSERVICE'].methods_by_name['AgreeToConsent']._serialized_options = b'\202\323\344\223\002 \"\033/v1/{name=consents/*}:agree:\001*'
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsentEvents']._loaded_options = None
@@ -118,54 +137,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTSERVICE'].methods_by_name['GetConsent']._serialized_options = b'\202\323\344\223\002\027\022\025/v1/{name=consents/*}'
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsents']._loaded_options = None
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsents']._serialized_options = b'\202\323\344\223\002!\022\037/v1/{person=persons/*}/consents'
-  _globals['_REQUESTCONSENTREQUEST']._serialized_start=168
-  _globals['_REQUESTCONSENTREQUEST']._serialized_end=296
-  _globals['_REQUESTCONSENTRESPONSE']._serialized_start=298
-  _globals['_REQUESTCONSENTRESPONSE']._serialized_end=385
-  _globals['_AGREETOCONSENTREQUEST']._serialized_start=387
-  _globals['_AGREETOCONSENTREQUEST']._serialized_end=456
-  _globals['_AGREETOCONSENTRESPONSE']._serialized_start=458
-  _globals['_AGREETOCONSENTRESPONSE']._serialized_end=530
-  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_start=532
-  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_end=632
-  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_start=634
-  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_end=738
-  _globals['_LISTRECIPIENTSREQUEST']._serialized_start=740
-  _globals['_LISTRECIPIENTSREQUEST']._serialized_end=837
-  _globals['_LISTRECIPIENTSRESPONSE']._serialized_start=839
-  _globals['_LISTRECIPIENTSRESPONSE']._serialized_end=941
-  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_start=943
-  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_end=1049
-  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_start=1051
-  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_end=1131
-  _globals['_GETCONSENTREQUESTREQUEST']._serialized_start=1133
-  _globals['_GETCONSENTREQUESTREQUEST']._serialized_end=1179
-  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_start=1181
-  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_end=1271
-  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_start=1273
-  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_end=1374
-  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_start=1376
-  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_end=1494
-  _globals['_GRANTCONSENTREQUEST']._serialized_start=1497
-  _globals['_GRANTCONSENTREQUEST']._serialized_end=1654
-  _globals['_GRANTCONSENTRESPONSE']._serialized_start=1656
-  _globals['_GRANTCONSENTRESPONSE']._serialized_end=1775
-  _globals['_DENYCONSENTREQUEST']._serialized_start=1777
-  _globals['_DENYCONSENTREQUEST']._serialized_end=1854
-  _globals['_DENYCONSENTRESPONSE']._serialized_start=1856
-  _globals['_DENYCONSENTRESPONSE']._serialized_end=1940
-  _globals['_REVOKECONSENTREQUEST']._serialized_start=1942
-  _globals['_REVOKECONSENTREQUEST']._serialized_end=2010
-  _globals['_REVOKECONSENTRESPONSE']._serialized_start=2012
-  _globals['_REVOKECONSENTRESPONSE']._serialized_end=2083
-  _globals['_GETCONSENTREQUEST']._serialized_start=2085
-  _globals['_GETCONSENTREQUEST']._serialized_end=2124
-  _globals['_GETCONSENTRESPONSE']._serialized_start=2126
-  _globals['_GETCONSENTRESPONSE']._serialized_end=2194
-  _globals['_LISTCONSENTSREQUEST']._serialized_start=2196
-  _globals['_LISTCONSENTSREQUEST']._serialized_end=2290
-  _globals['_LISTCONSENTSRESPONSE']._serialized_start=2292
-  _globals['_LISTCONSENTSRESPONSE']._serialized_end=2388
-  _globals['_CONSENTSERVICE']._serialized_start=2391
-  _globals['_CONSENTSERVICE']._serialized_end=4229
+  _globals['_REQUESTCONSENTREQUEST']._serialized_start=201
+  _globals['_REQUESTCONSENTREQUEST']._serialized_end=329
+  _globals['_REQUESTCONSENTRESPONSE']._serialized_start=331
+  _globals['_REQUESTCONSENTRESPONSE']._serialized_end=418
+  _globals['_RECORDPAPERCONSENTREQUEST']._serialized_start=421
+  _globals['_RECORDPAPERCONSENTREQUEST']._serialized_end=706
+  _globals['_RECORDPAPERCONSENTRESPONSE']._serialized_start=708
+  _globals['_RECORDPAPERCONSENTRESPONSE']._serialized_end=785
+  _globals['_AGREETOCONSENTREQUEST']._serialized_start=787
+  _globals['_AGREETOCONSENTREQUEST']._serialized_end=856
+  _globals['_AGREETOCONSENTRESPONSE']._serialized_start=858
+  _globals['_AGREETOCONSENTRESPONSE']._serialized_end=930
+  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_start=932
+  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_end=1032
+  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_start=1034
+  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_end=1138
+  _globals['_LISTRECIPIENTSREQUEST']._serialized_start=1140
+  _globals['_LISTRECIPIENTSREQUEST']._serialized_end=1237
+  _globals['_LISTRECIPIENTSRESPONSE']._serialized_start=1239
+  _globals['_LISTRECIPIENTSRESPONSE']._serialized_end=1341
+  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_start=1343
+  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_end=1449
+  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_start=1451
+  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_end=1531
+  _globals['_GETCONSENTREQUESTREQUEST']._serialized_start=1533
+  _globals['_GETCONSENTREQUESTREQUEST']._serialized_end=1579
+  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_start=1581
+  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_end=1671
+  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_start=1673
+  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_end=1774
+  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_start=1776
+  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_end=1894
+  _globals['_GRANTCONSENTREQUEST']._serialized_start=1897
+  _globals['_GRANTCONSENTREQUEST']._serialized_end=2054
+  _globals['_GRANTCONSENTRESPONSE']._serialized_start=2056
+  _globals['_GRANTCONSENTRESPONSE']._serialized_end=2175
+  _globals['_DENYCONSENTREQUEST']._serialized_start=2177
+  _globals['_DENYCONSENTREQUEST']._serialized_end=2254
+  _globals['_DENYCONSENTRESPONSE']._serialized_start=2256
+  _globals['_DENYCONSENTRESPONSE']._serialized_end=2340
+  _globals['_REVOKECONSENTREQUEST']._serialized_start=2342
+  _globals['_REVOKECONSENTREQUEST']._serialized_end=2410
+  _globals['_REVOKECONSENTRESPONSE']._serialized_start=2412
+  _globals['_REVOKECONSENTRESPONSE']._serialized_end=2483
+  _globals['_GETCONSENTREQUEST']._serialized_start=2485
+  _globals['_GETCONSENTREQUEST']._serialized_end=2524
+  _globals['_GETCONSENTRESPONSE']._serialized_start=2526
+  _globals['_GETCONSENTRESPONSE']._serialized_end=2594
+  _globals['_LISTCONSENTSREQUEST']._serialized_start=2596
+  _globals['_LISTCONSENTSREQUEST']._serialized_end=2690
+  _globals['_LISTCONSENTSRESPONSE']._serialized_start=2692
+  _globals['_LISTCONSENTSRESPONSE']._serialized_end=2788
+  _globals['_CONSENTSERVICE']._serialized_start=2791
+  _globals['_CONSENTSERVICE']._serialized_end=4788
 # @@protoc_insertion_point(module_scope)

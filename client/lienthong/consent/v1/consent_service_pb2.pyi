@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from lienthong.consent.v1 import consent_pb2 as consent_pb2
 import builtins as builtins
@@ -68,6 +69,80 @@ class RequestConsentResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RecordPaperConsentRequest(message.Message):
+    """RecordPaperConsentRequest holds a scan."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    TERMS_FIELD_NUMBER: builtins.int
+    SCAN_FIELD_NUMBER: builtins.int
+    TEXT_VERSION_FIELD_NUMBER: builtins.int
+    SIGN_TIME_FIELD_NUMBER: builtins.int
+    GUARDIAN_FIELD_NUMBER: builtins.int
+    CHILD_SIGNED_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    person: builtins.str
+    """The person, `persons/{uuid}`."""
+    scan: builtins.bytes
+    """Scan of the paper, PDF, at most 5 MiB."""
+    text_version: builtins.str
+    """Version of the printed text."""
+    guardian: builtins.str
+    """Guardian who signed for a child, `persons/{uuid}`."""
+    child_signed: builtins.bool
+    """Whether a child of seven and more has signed too."""
+    @builtins.property
+    def terms(self) -> consent_pb2.ConsentTerms:
+        """What was signed; the grantee MUST be the calling facility."""
+
+    @builtins.property
+    def sign_time(self) -> timestamp_pb2.Timestamp:
+        """When it was signed by hand; the permission counts from here. At most 7 days ago."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        person: builtins.str = ...,
+        terms: consent_pb2.ConsentTerms | None = ...,
+        scan: builtins.bytes = ...,
+        text_version: builtins.str = ...,
+        sign_time: timestamp_pb2.Timestamp | None = ...,
+        guardian: builtins.str = ...,
+        child_signed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["sign_time", b"sign_time", "terms", b"terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["child_signed", b"child_signed", "guardian", b"guardian", "person", b"person", "request_id", b"request_id", "scan", b"scan", "sign_time", b"sign_time", "terms", b"terms", "text_version", b"text_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RecordPaperConsentResponse(message.Message):
+    """RecordPaperConsentResponse returns what came of it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CONSENTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def consents(self) -> containers.RepeatedCompositeFieldContainer[consent_pb2.Consent]:
+        """The consents, one for each source."""
+
+    def __init__(
+        self,
+        *,
+        consents: abc.Iterable[consent_pb2.Consent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consents", b"consents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

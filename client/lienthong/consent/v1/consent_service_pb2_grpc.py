@@ -50,6 +50,11 @@ class ConsentServiceStub(object):
                 request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.SerializeToString,
                 response_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.FromString,
                 _registered_method=True)
+        self.RecordPaperConsent = channel.unary_unary(
+                '/lienthong.consent.v1.ConsentService/RecordPaperConsent',
+                request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.RecordPaperConsentRequest.SerializeToString,
+                response_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.RecordPaperConsentResponse.FromString,
+                _registered_method=True)
         self.AgreeToConsent = channel.unary_unary(
                 '/lienthong.consent.v1.ConsentService/AgreeToConsent',
                 request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.AgreeToConsentRequest.SerializeToString,
@@ -118,6 +123,13 @@ class ConsentServiceServicer(object):
 
     def ListConsentRequests(self, request, context):
         """Lists the requests put to a person, newest first; only that person may call it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordPaperConsent(self, request, context):
+        """Records a consent that was signed on paper; only a practitioner of the grantee, who vouches for it. The scan is kept as evidence.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +215,11 @@ def add_ConsentServiceServicer_to_server(servicer, server):
                     servicer.ListConsentRequests,
                     request_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.FromString,
                     response_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.SerializeToString,
+            ),
+            'RecordPaperConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordPaperConsent,
+                    request_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.RecordPaperConsentRequest.FromString,
+                    response_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.RecordPaperConsentResponse.SerializeToString,
             ),
             'AgreeToConsent': grpc.unary_unary_rpc_method_handler(
                     servicer.AgreeToConsent,
@@ -332,6 +349,33 @@ class ConsentService(object):
             '/lienthong.consent.v1.ConsentService/ListConsentRequests',
             lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.SerializeToString,
             lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordPaperConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.consent.v1.ConsentService/RecordPaperConsent',
+            lienthong_dot_consent_dot_v1_dot_consent__service__pb2.RecordPaperConsentRequest.SerializeToString,
+            lienthong_dot_consent_dot_v1_dot_consent__service__pb2.RecordPaperConsentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,6 +24,8 @@ class ConsentServiceStub:
     """Returns a request; the asking facility and the person asked may read it."""
     ListConsentRequests: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListConsentRequestsRequest, consent_service_pb2.ListConsentRequestsResponse]
     """Lists the requests put to a person, newest first; only that person may call it."""
+    RecordPaperConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RecordPaperConsentRequest, consent_service_pb2.RecordPaperConsentResponse]
+    """Records a consent that was signed on paper; only a practitioner of the grantee, who vouches for it. The scan is kept as evidence."""
     AgreeToConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.AgreeToConsentRequest, consent_service_pb2.AgreeToConsentResponse]
     """Agrees to a consent that awaits it: the child of seven and more, or the guardian."""
     ListConsentEvents: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListConsentEventsRequest, consent_service_pb2.ListConsentEventsResponse]
@@ -71,6 +73,14 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[consent_service_pb2.ListConsentRequestsRequest, abc.Awaitable[consent_service_pb2.ListConsentRequestsResponse]],
     ) -> abc.Awaitable[consent_service_pb2.ListConsentRequestsResponse]:
         """Lists the requests put to a person, newest first; only that person may call it."""
+
+    @abc_1.abstractmethod
+    def RecordPaperConsent(
+        self,
+        request: consent_service_pb2.RecordPaperConsentRequest,
+        context: aio.ServicerContext[consent_service_pb2.RecordPaperConsentRequest, abc.Awaitable[consent_service_pb2.RecordPaperConsentResponse]],
+    ) -> abc.Awaitable[consent_service_pb2.RecordPaperConsentResponse]:
+        """Records a consent that was signed on paper; only a practitioner of the grantee, who vouches for it. The scan is kept as evidence."""
 
     @abc_1.abstractmethod
     def AgreeToConsent(
