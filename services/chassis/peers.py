@@ -18,10 +18,9 @@ from services.chassis.call import CALL
 from services.chassis.deadline import child_timeout
 from services.chassis.errors import PeerRefused, PeerUnavailable
 from services.chassis.settings import ServerSettings
+from services.chassis.statements import tracer_of
 from services.chassis.telemetry import TRACEPARENT, traceparent
 
-# Finds the provider at its first span, and keeps it.
-_TRACER = trace.get_tracer("lienthong")
 _UNAVAILABLE = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -65,7 +64,7 @@ async def call_peer(
     """Calls a peer with at most `timeout` seconds of what is left. The token of the end actor travels along, unless `forward` is false: then this
     role acts itself. Raises PeerUnavailable, or PeerRefused with the peer's reason."""
     path = getattr(method, "_method", b"").decode().lstrip("/")
-    span = _TRACER.start_span(
+    span = tracer_of(trace.get_tracer_provider()).start_span(
         path or name,
         kind=SpanKind.CLIENT,
         attributes={"rpc.system.name": "grpc"},

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,8 +24,6 @@ _TABLE_AFTER: dict[str, str | None] = {
     "UPDATE": None,
     "COPY": None,
 }
-# Finds the provider at its first span, and keeps it.
-_TRACER = trace.get_tracer("lienthong")
 _FILLERS = frozenset({"ONLY", "LATERAL", "TABLE"})
 
 
@@ -98,11 +96,17 @@ def trace_statements(engine: AsyncEngine) -> None:
             span.end()
 
 
+@lru_cache(maxsize=8)
+def tracer_of(provider: TracerProvider) -> Tracer:
+    """The tracer of a provider: asking it for one each time costs as much as a span."""
+    return provider.get_tracer("lienthong")
+
+
 def _start(verb: str, table: str) -> Span | None:
     if not trace.get_current_span().is_recording():
         return None
     attributes = {"db.system.name": "postgresql", "db.operation.name": verb, "db.collection.name": table}
-    return _TRACER.start_span(
+    return tracer_of(trace.get_tracer_provider()).start_span(
         f"{verb} {table}".strip(), kind=SpanKind.CLIENT, attributes={key: it for key, it in attributes.items() if it}
     )
 

@@ -64,6 +64,7 @@ from services.consent.rpc import relations as relations_rpc
 from services.consent.rpc import subjects as subjects_rpc
 from services.consent.service.agreements import Agreements
 from services.consent.service.breaches import BreachService
+from services.consent.service.codes import Codes
 from services.consent.service.consents import ConsentService
 from services.consent.service.decisions import DecisionService
 from services.consent.service.emergency import EmergencyService
@@ -72,6 +73,7 @@ from services.consent.service.ledger import AnchoringService, LedgerService
 from services.consent.service.notices import NoticeService
 from services.consent.service.papers import PaperService
 from services.consent.service.subjects import SubjectRequestService
+from services.consent.sms import HttpsSms
 from services.consent.subjects import Eraser
 from services.consent.telemetry import EmergencyInstruments, SubjectInstruments
 
@@ -84,10 +86,12 @@ async def compose(settings: Settings, life: Lifecycle, clock: Clock = system_clo
     signing = await life.enter(channel(PeerSettings("signing", settings.signing_address), settings.server))
     records = await life.enter(channel(PeerSettings("records", settings.records_address), settings.server))
     app = await life.enter(CibaApp(settings.ciba, clock))
-    store = PostgresStore(database, open_keyring(settings.keyring), clock)
-    guardianships = GuardianshipService(store, GrpcPersonFacts(identity), clock)
+    keyring = open_keyring(settings.keyring)
+    store, facts = PostgresStore(database, keyring, clock), GrpcPersonFacts(identity)
+    guardianships = GuardianshipService(store, facts, clock)
+    codes = Codes(store, facts, HttpsSms(settings.sms), keyring.blind, clock)
     agreements = Agreements(store, guardianships, clock)
-    consents = ConsentService(store, app, agreements, clock, uuid7)
+    consents = ConsentService(store, app, codes, agreements, clock, uuid7)
     decisions = DecisionService(store, clock, uuid7)
     instruments = EmergencyInstruments(metrics.get_meter("lienthong"))
     emergencies = EmergencyService(store, settings.emergency, instruments, clock)

@@ -50,6 +50,7 @@ ACCESS: AccessTable = {
     ),
     _CONSENT + "GrantConsent": allow(_CITIZEN),
     _CONSENT + "AgreeToConsent": allow(_CITIZEN),
+    _CONSENT + "ConfirmConsentCode": allow(*_FACILITY),
     _CONSENT + "RecordPaperConsent": allow(_PRACTITIONER),
     _CONSENT + "DenyConsent": allow(_CITIZEN),
     _CONSENT + "RevokeConsent": allow(_CITIZEN),

@@ -9,6 +9,7 @@ from services.chassis.feed import FollowSettings
 from services.chassis.settings import DatabaseSettings, ServerSettings, TelemetrySettings
 from services.consent.anchors import AnchorSettings
 from services.consent.ciba import CibaSettings
+from services.consent.codes import SmsSettings
 from services.consent.emergency_store import EmergencySettings
 from services.consent.notices import NoticeSettings
 
@@ -29,4 +30,5 @@ class Settings:
     anchors: AnchorSettings = field(default_factory=AnchorSettings)
     feed: FollowSettings = field(default_factory=FollowSettings)
     notices: NoticeSettings = field(default_factory=NoticeSettings)
+    sms: SmsSettings = field(default_factory=SmsSettings)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)

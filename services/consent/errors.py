@@ -190,3 +190,24 @@ class BreachNotNotified(DomainError):
 
     kind = Kind.PRECONDITION
     reason = "BREACH_NOT_NOTIFIED"
+
+
+class CodeWrong(DomainError):
+    """The code is not the one that was given; metadata `attempts_left` for a code by SMS."""
+
+    kind = Kind.PRECONDITION
+    reason = "CODE_WRONG"
+
+
+class ChannelNotAllowed(DomainError):
+    """The person cannot be asked that way; metadata `why`: NO_PHONE, NOT_SET_UP."""
+
+    kind = Kind.PRECONDITION
+    reason = "CHANNEL_NOT_ALLOWED"
+
+
+class SmsUnavailable(DomainError):
+    """The SMS gateway cannot be reached; nothing was sent."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "SMS_UNAVAILABLE"

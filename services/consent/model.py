@@ -274,7 +274,7 @@ class RequestState(Enum):
 class ConsentRequest:
     """A facility asks a person, or the guardian `asked`. `app_request` is the national ID app's handle (CIBA auth_req_id), a secret. `required` and
     `ends_by` are those of a consent that comes of it; a request never outlasts `ends_by`, so that whose agreement is needed is settled when it is
-    made.
+    made. `code` is the keyed hash of the code that answers a request by KIOSK_QR or SMS_CODE.
     """
 
     id: UUID
@@ -291,6 +291,7 @@ class ConsentRequest:
     asked: UUID | None = None
     required: frozenset[AgreementRole] = ALONE
     ends_by: datetime | None = None
+    code: bytes = field(default=b"", repr=False)
 
     @property
     def asked_as(self) -> AgreementRole:

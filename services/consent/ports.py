@@ -81,6 +81,9 @@ class Store(Persons, Protocol):
     ) -> None:
         """Keeps that a facility has erased what it was given. What it said first stays."""
 
+    async def count_wrong_code(self, id: UUID, most: int, at: datetime) -> int:
+        """Counts a wrong code of an unanswered request; how many there were. At the most the request is closed as denied."""
+
     async def close_request(self, id: UUID, answer: RequestState, at: datetime) -> ConsentRequest | None:
         """Keeps the answer of an unanswered request; returns the request as it then stands."""
 

@@ -116,6 +116,9 @@ consent_request = Table(
     Column("consent_id", UUID),
     Column("next_poll_at", TIME, nullable=False),
     Column("channel", String(32), nullable=False, server_default="NATIONAL_ID_APP"),
+    # Keyed hash of the code that answers it, and how often another one was told.
+    Column("code_hash", LargeBinary),
+    Column("wrong_codes", SmallInteger, nullable=False, server_default="0"),
     # The guardian who is asked; whose agreement is needed, and until when that holds.
     Column("asked_id", UUID),
     Column("required", ARRAY(String(8)), nullable=False, server_default="{SELF}"),

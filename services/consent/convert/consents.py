@@ -7,6 +7,7 @@ from datetime import datetime
 
 from lienthong.consent.v1 import consent_pb2
 
+from services.chassis.errors import FieldViolation, InvalidArgument
 from services.consent import model
 from services.consent.convert.scalars import pairs, stamp
 from services.consent.convert.terms import terms_out
@@ -16,6 +17,22 @@ _STATE = pairs(model.ConsentState, "CONSENT_STATE", dict(consent_pb2.ConsentStat
 _CHANNEL = pairs(model.Channel, "CONSENT_CHANNEL", dict(consent_pb2.ConsentChannel.items()))[0]
 _ROLE = pairs(model.AgreementRole, "AGREEMENT_ROLE", dict(consent_pb2.AgreementRole.items()))[0]
 _REQUEST = pairs(model.RequestState, "CONSENT_REQUEST_STATE", dict(consent_pb2.ConsentRequestState.items()))[0]
+
+
+_ASKED = {
+    consent_pb2.CONSENT_CHANNEL_UNSPECIFIED: model.Channel.NATIONAL_ID_APP,
+    consent_pb2.CONSENT_CHANNEL_NATIONAL_ID_APP: model.Channel.NATIONAL_ID_APP,
+    consent_pb2.CONSENT_CHANNEL_KIOSK_QR: model.Channel.KIOSK_QR,
+    consent_pb2.CONSENT_CHANNEL_SMS_CODE: model.Channel.SMS_CODE,
+}
+
+
+def channel_in(channel: int, field: str) -> model.Channel:
+    """How to ask; the ID app when not given. InvalidArgument for what nobody is asked by."""
+    known = {int(number): one for number, one in _ASKED.items()}
+    if channel not in known:
+        raise InvalidArgument.of(FieldViolation(field, "NATIONAL_ID_APP, KIOSK_QR or SMS_CODE", "CHANNEL_UNKNOWN"))
+    return known[channel]
 
 
 def consent_message(consent: model.Consent, at: datetime, uses: int = 0) -> consent_pb2.Consent:

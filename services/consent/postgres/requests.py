@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.keyring import Wrapping
-from services.consent.model import ConsentRequest, RequestState
+from services.consent.model import Channel, ConsentRequest, RequestState
 from services.consent.postgres import rows
 from services.consent.postgres.sealing import open_text, seal_text
 from services.consent.postgres.tables import Tables
@@ -44,6 +44,8 @@ class RequestTables(Tables):
             "asked_id": request.asked,
             "required": sorted(role.value for role in request.required),
             "ends_by": request.ends_by,
+            "channel": request.channel.value,
+            "code_hash": request.code or None,
         }
 
         async def work(connection: AsyncConnection) -> None:
@@ -91,6 +93,7 @@ class RequestTables(Tables):
                 select(consent_request.c.person_id, consent_request.c.id)
                 .where(
                     consent_request.c.answer.is_(None),
+                    consent_request.c.channel == Channel.NATIONAL_ID_APP.value,
                     consent_request.c.next_poll_at <= at,
                     consent_request.c.expires_at > at,
                 )
@@ -106,6 +109,25 @@ class RequestTables(Tables):
                 .returning(*consent_request.c)
             )
             return await self._requests_in(connection, list(claimed.mappings()))
+
+        return await self._database.write(work)
+
+    async def count_wrong_code(self, id: UUID, most: int, at: datetime) -> int:
+        """Counts a wrong code of an unanswered request; how many there were. At the most the request is closed as denied, in the same transaction."""
+
+        async def work(connection: AsyncConnection) -> int:
+            counted = await connection.execute(
+                update(consent_request)
+                .where(consent_request.c.id == id, consent_request.c.answer.is_(None))
+                .values(wrong_codes=consent_request.c.wrong_codes + 1)
+                .returning(consent_request.c.wrong_codes)
+            )
+            wrong = counted.scalar_one_or_none()
+            if wrong is None:
+                return most
+            if wrong >= most:
+                await self._answer(connection, id, RequestState.DENIED, at, None)
+            return int(wrong)
 
         return await self._database.write(work)
 

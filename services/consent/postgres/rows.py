@@ -230,6 +230,7 @@ def request_in(row: Row, app_request: str) -> ConsentRequest:
         answer=RequestState(row["answer"]) if row["answer"] else None,
         consent=row["consent_id"],
         channel=Channel(row["channel"]),
+        code=bytes(row["code_hash"] or b""),
         asked=row["asked_id"],
         required=frozenset(AgreementRole(role) for role in row["required"]),
         ends_by=row["ends_by"],

@@ -37,17 +37,29 @@ class ConsentServicer(AgreementMethods, PaperMethods):
     ) -> consent_service_pb2.RequestConsentResponse:
         """Asks a person for consent."""
         principal = current_call().principal
-        asked = await self._service.request(
+        asked, code = await self._service.request(
             principal,
             scalars.resource_id(request.person, "persons", _PERSON),
             terms.terms_in(request.terms, "terms"),
             uuid_from_request(
                 f"{principal.facility}|RequestConsent", scalars.uuid_of(request.request_id, "request_id")
             ),
+            consents.channel_in(request.channel, "channel"),
         )
         return consent_service_pb2.RequestConsentResponse(
-            consent_request=consents.request_message(asked, self._clock())
+            consent_request=consents.request_message(asked, self._clock()), kiosk_code=code
         )
+
+    async def ConfirmConsentCode(
+        self, request: consent_service_pb2.ConfirmConsentCodeRequest, context: RpcContext
+    ) -> consent_service_pb2.ConfirmConsentCodeResponse:
+        """Tells a code that was sent by SMS."""
+        principal = current_call().principal
+        request_id = scalars.uuid_of(request.request_id, "request_id")
+        id = uuid_from_request(f"{principal.facility}|ConfirmConsentCode", request_id)
+        asked = scalars.resource_id(request.consent_request, "consentRequests", "consent_request")
+        granted = await self._service.confirm_code(principal, asked, request.code, id)
+        return consent_service_pb2.ConfirmConsentCodeResponse(consents=await self._shown(granted))
 
     async def GetConsentRequest(
         self, request: consent_service_pb2.GetConsentRequestRequest, context: RpcContext
@@ -82,11 +94,13 @@ class ConsentServicer(AgreementMethods, PaperMethods):
         id = uuid_from_request(f"{principal.subject}|GrantConsent", scalars.uuid_of(request.request_id, "request_id"))
         if bool(request.consent_request) == request.HasField("terms"):
             raise InvalidArgument.of(FieldViolation("terms", "exactly one of consent_request and terms", "EXACTLY_ONE"))
+        if request.kiosk_code and not request.consent_request:
+            raise InvalidArgument.of(FieldViolation("kiosk_code", "only with consent_request", "EXACTLY_ONE"))
         if request.consent_request and request.person:
             raise InvalidArgument.of(FieldViolation(_PERSON, "empty with consent_request", "EXACTLY_ONE"))
         if request.consent_request:
             asked = scalars.resource_id(request.consent_request, "consentRequests", "consent_request")
-            granted = await self._service.grant_request(principal, asked, id)
+            granted = await self._service.grant_request(principal, asked, id, request.kiosk_code)
         else:
             ward = scalars.resource_id(request.person, "persons", _PERSON) if request.person else None
             granted = await self._service.grant_terms(principal, terms.terms_in(request.terms, "terms"), id, ward)

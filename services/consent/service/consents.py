@@ -11,6 +11,7 @@ from uuid import UUID
 from services.chassis.clock import Clock
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.principal import Principal, PrincipalKind
+from services.consent.codes import BY_CODE
 from services.consent.errors import (
     ConsentNotFound,
     ConsentRequestClosed,
@@ -30,6 +31,7 @@ from services.consent.model import (
 from services.consent.ports import AppApproved, AppRefused, IdApp, Store
 from services.consent.recipients import LONGEST_GROUND, ConsentEvent, Recipient, events_of
 from services.consent.service.agreements import Agreements, Giver, asked_of, evidence_of, person_of
+from services.consent.service.codes import Codes
 from services.consent.service.persons import acts_for
 from services.consent.terms import check_terms, one_for_each_source
 
@@ -42,17 +44,26 @@ class ConsentService:
     """Use cases around consents. `new_id` mints UUIDv7; `app` is the national ID app."""
 
     def __init__(
-        self, store: Store, app: IdApp, agreements: Agreements, clock: Clock, new_id: Callable[[], UUID]
+        self,
+        store: Store,
+        app: IdApp,
+        codes: Codes,
+        agreements: Agreements,
+        clock: Clock,
+        new_id: Callable[[], UUID],
     ) -> None:
         self._store = store
         self._app = app
+        self._codes = codes
         self._agreements = agreements
         self._clock = clock
         self._new_id = new_id
 
-    async def request(self, principal: Principal, person: UUID, terms: Terms, id: UUID) -> ConsentRequest:
+    async def request(
+        self, principal: Principal, person: UUID, terms: Terms, id: UUID, channel: Channel = Channel.NATIONAL_ID_APP
+    ) -> tuple[ConsentRequest, str]:
         """Asks a person, or the guardian where one must agree; the caller's facility must be the grantee. `id` comes from the caller's request id,
-        so a retry finds the first."""
+        so a retry finds the first. Beside the request the code that a kiosk is to show, once."""
         check_terms(terms, "terms")
         if terms.organization != principal.facility:
             raise TermsNotAllowed(
@@ -63,7 +74,7 @@ class ConsentService:
             )
         known = await self._store.request(id)
         if known is not None:
-            return known
+            return known, ""
         needed = await self._agreements.needed(person)
         now = self._clock()
         draft = ConsentRequest(
@@ -78,9 +89,13 @@ class ConsentService:
             required=needed.required,
             ends_by=needed.until,
         )
-        asked = replace(draft, app_request=await self._app.ask(draft))
+        code = ""
+        if channel in BY_CODE:
+            asked, code = await self._codes.ask(draft, channel)
+        else:
+            asked = replace(draft, app_request=await self._app.ask(draft))
         await self._store.add_request(asked)
-        return asked
+        return asked, code
 
     async def get_request(self, principal: Principal, id: UUID) -> ConsentRequest:
         """A request, for the facility that asked, the person and their guardians."""
@@ -101,13 +116,23 @@ class ConsentService:
             return await self._store.requests(entries, before, limit, organization=principal.facility or "")
         return await self._store.requests(await self._entries(principal, person), before, limit)
 
-    async def grant_request(self, principal: Principal, request: UUID, id: UUID) -> Sequence[Consent]:
-        """Grants a request as it was asked; one consent for each source."""
+    async def grant_request(
+        self, principal: Principal, request: UUID, id: UUID, kiosk_code: str = ""
+    ) -> Sequence[Consent]:
+        """Grants a request as it was asked; one consent for each source. One by KIOSK_QR only with the code that was scanned. Raises CodeWrong."""
         found = await self._store.request(request)
         giver = None if found is None else await self._agreements.giver(principal, found.person)
         if found is None or giver is None:
             raise ConsentRequestNotFound("no such request")
-        return await self._grant(found, evidence_of(giver.role), id, giver)
+        self._codes.check_scanned(found, kiosk_code)
+        channel = Channel.KIOSK_QR if kiosk_code else Channel.DIRECT
+        return await self._grant(found, evidence_of(giver.role, channel), id, giver)
+
+    async def confirm_code(self, principal: Principal, request: UUID, code: str, id: UUID) -> Sequence[Consent]:
+        """Grants a request by SMS_CODE for who told the code to the facility; one consent for each source. Raises what `Codes.check_told` does."""
+        found = await self._codes.check_told(principal, request, code)
+        evidence = replace(evidence_of(found.asked_as, Channel.SMS_CODE), witness=principal.licence or "")
+        return await self._grant(found, evidence, id)
 
     async def grant_terms(
         self, principal: Principal, terms: Terms, id: UUID, person: UUID | None = None

@@ -126,7 +126,7 @@ async def test_a_facilitys_system_cannot_vouch(ward: Ward, people: People) -> No
 async def test_for_a_child_the_guardian_signs_and_from_seven_years_the_child_too(ward: Ward, people: People) -> None:
     for years, both in ((5, False), (9, True)):
         child, mother = await family(ward, people, years, days=30)
-        version = {"text_version": GUARDIAN_TEXT_VERSION}
+        version: dict[str, Any] = {"text_version": GUARDIAN_TEXT_VERSION}
         assert (await refused(ward, paper(ward, child)))[1] == {"GUARDIAN_MISSING"}
         stranger = f"persons/{uuid7()}"
         assert (await refused(ward, paper(ward, child, guardian=stranger, **version)))[0] == "NOT_THE_GUARDIAN"

@@ -34,6 +34,7 @@ from services.chassis.principal import PrincipalKind
 from services.chassis.settings import DatabaseSettings, TelemetrySettings
 from services.consent.__main__ import compose
 from services.consent.ciba import CibaSettings
+from services.consent.codes import SmsSettings
 from services.consent.config import Settings
 from services.consent.emergency_store import EmergencySettings
 from services.consent.notices import NoticeSettings
@@ -309,6 +310,7 @@ async def opened_ward(
     limits: tuple[int, int] = (5, 40),
     delay: timedelta = timedelta(0),
     identity: str = "127.0.0.1:1",
+    sms: SmsSettings | None = None,
 ) -> AsyncIterator[Ward]:
     """Starts the role and the app."""
     client = ECKey.generate_key("P-256")
@@ -329,6 +331,7 @@ async def opened_ward(
         records_address="127.0.0.1:1",
         feed=FollowSettings(silence_seconds=30.0),
         notices=NoticeSettings(delay=delay),
+        sms=sms or SmsSettings(),
         emergency=EmergencySettings(practitioner_limit=limits[0], facility_limit=limits[1]),
     )
     await app.up()

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lienthong.consent.v1 import consent_pb2 as lienthong_dot_consent_dot_v1_dot_consent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*lienthong/consent/v1/consent_service.proto\x12\x14lienthong.consent.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/consent/v1/consent.proto\"\x80\x01\n\x15RequestConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x02\"W\n\x16RequestConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"\x9d\x02\n\x19RecordPaperConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x02\x12\x12\n\x04scan\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x1a\n\x0ctext_version\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\tsign_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x16\n\x08guardian\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63hild_signed\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\"M\n\x1aRecordPaperConsentResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"E\n\x15\x41greeToConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"H\n\x16\x41greeToConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"d\n\x18ListConsentEventsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListConsentEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".lienthong.consent.v1.ConsentEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x15ListRecipientsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x16ListRecipientsResponse\x12\x33\n\nrecipients\x18\x01 \x03(\x0b\x32\x1f.lienthong.consent.v1.Recipient\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x19\x41\x63knowledgeErasureRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63onsent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0eretained_under\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"P\n\x1a\x41\x63knowledgeErasureResponse\x12\x32\n\trecipient\x18\x01 \x01(\x0b\x32\x1f.lienthong.consent.v1.Recipient\".\n\x18GetConsentRequestRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Z\n\x19GetConsentRequestResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"e\n\x1aListConsentRequestsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"v\n\x1bListConsentRequestsResponse\x12>\n\x10\x63onsent_requests\x18\x01 \x03(\x0b\x32$.lienthong.consent.v1.ConsentRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\x13GrantConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"w\n\x14GrantConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12/\n\x08\x63onsents\x18\x02 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"M\n\x12\x44\x65nyConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x13\x44\x65nyConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"D\n\x14RevokeConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"G\n\x15RevokeConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"\'\n\x11GetConsentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x12GetConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"^\n\x13ListConsentsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"`\n\x14ListConsentsResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcd\x0f\n\x0e\x43onsentService\x12\x8b\x01\n\x0eRequestConsent\x12+.lienthong.consent.v1.RequestConsentRequest\x1a,.lienthong.consent.v1.RequestConsentResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/consentRequests:\x01*\x12\x9a\x01\n\x11GetConsentRequest\x12..lienthong.consent.v1.GetConsentRequestRequest\x1a/.lienthong.consent.v1.GetConsentRequestResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=consentRequests/*}\x12\xaa\x01\n\x13ListConsentRequests\x12\x30.lienthong.consent.v1.ListConsentRequestsRequest\x1a\x31.lienthong.consent.v1.ListConsentRequestsResponse\".\x82\xd3\xe4\x93\x02(\x12&/v1/{person=persons/*}/consentRequests\x12\x9c\x01\n\x12RecordPaperConsent\x12/.lienthong.consent.v1.RecordPaperConsentRequest\x1a\x30.lienthong.consent.v1.RecordPaperConsentResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/consents:recordPaper:\x01*\x12\x93\x01\n\x0e\x41greeToConsent\x12+.lienthong.consent.v1.AgreeToConsentRequest\x1a,.lienthong.consent.v1.AgreeToConsentResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=consents/*}:agree:\x01*\x12\x9d\x01\n\x11ListConsentEvents\x12..lienthong.consent.v1.ListConsentEventsRequest\x1a/.lienthong.consent.v1.ListConsentEventsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{consent=consents/*}/events\x12\x98\x01\n\x0eListRecipients\x12+.lienthong.consent.v1.ListRecipientsRequest\x1a,.lienthong.consent.v1.ListRecipientsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/{consent=consents/*}/recipients\x12\xaf\x01\n\x12\x41\x63knowledgeErasure\x12/.lienthong.consent.v1.AcknowledgeErasureRequest\x1a\x30.lienthong.consent.v1.AcknowledgeErasureResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/{consent=consents/*}:acknowledgeErasure:\x01*\x12~\n\x0cGrantConsent\x12).lienthong.consent.v1.GrantConsentRequest\x1a*.lienthong.consent.v1.GrantConsentResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/consents:\x01*\x12\x9b\x01\n\x0b\x44\x65nyConsent\x12(.lienthong.consent.v1.DenyConsentRequest\x1a).lienthong.consent.v1.DenyConsentResponse\"7\x82\xd3\xe4\x93\x02\x31\",/v1/{consent_request=consentRequests/*}:deny:\x01*\x12\x91\x01\n\rRevokeConsent\x12*.lienthong.consent.v1.RevokeConsentRequest\x1a+.lienthong.consent.v1.RevokeConsentResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=consents/*}:revoke:\x01*\x12~\n\nGetConsent\x12\'.lienthong.consent.v1.GetConsentRequest\x1a(.lienthong.consent.v1.GetConsentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=consents/*}\x12\x8e\x01\n\x0cListConsents\x12).lienthong.consent.v1.ListConsentsRequest\x1a*.lienthong.consent.v1.ListConsentsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{person=persons/*}/consentsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*lienthong/consent/v1/consent_service.proto\x12\x14lienthong.consent.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"lienthong/consent/v1/consent.proto\"\xbd\x01\n\x15RequestConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x02\x12;\n\x07\x63hannel\x18\x04 \x01(\x0e\x32$.lienthong.consent.v1.ConsentChannelB\x04\xe2\x41\x01\x01\"k\n\x16RequestConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\x12\x12\n\nkiosk_code\x18\x02 \x01(\t\"h\n\x19\x43onfirmConsentCodeRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x63ode\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"M\n\x1a\x43onfirmConsentCodeResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"\x9d\x02\n\x19RecordPaperConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06person\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x02\x12\x12\n\x04scan\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x1a\n\x0ctext_version\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\tsign_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x16\n\x08guardian\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63hild_signed\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\"M\n\x1aRecordPaperConsentResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"E\n\x15\x41greeToConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"H\n\x16\x41greeToConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"d\n\x18ListConsentEventsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListConsentEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".lienthong.consent.v1.ConsentEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x15ListRecipientsRequest\x12\x15\n\x07\x63onsent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x16ListRecipientsResponse\x12\x33\n\nrecipients\x18\x01 \x03(\x0b\x32\x1f.lienthong.consent.v1.Recipient\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x19\x41\x63knowledgeErasureRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63onsent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0eretained_under\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"P\n\x1a\x41\x63knowledgeErasureResponse\x12\x32\n\trecipient\x18\x01 \x01(\x0b\x32\x1f.lienthong.consent.v1.Recipient\".\n\x18GetConsentRequestRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Z\n\x19GetConsentRequestResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"e\n\x1aListConsentRequestsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"v\n\x1bListConsentRequestsResponse\x12>\n\x10\x63onsent_requests\x18\x01 \x03(\x0b\x32$.lienthong.consent.v1.ConsentRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb7\x01\n\x13GrantConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x05terms\x18\x03 \x01(\x0b\x32\".lienthong.consent.v1.ConsentTermsB\x04\xe2\x41\x01\x01\x12\x18\n\nkiosk_code\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06person\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"w\n\x14GrantConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12/\n\x08\x63onsents\x18\x02 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\"M\n\x12\x44\x65nyConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0f\x63onsent_request\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x13\x44\x65nyConsentResponse\x12=\n\x0f\x63onsent_request\x18\x01 \x01(\x0b\x32$.lienthong.consent.v1.ConsentRequest\"D\n\x14RevokeConsentRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"G\n\x15RevokeConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"\'\n\x11GetConsentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x12GetConsentResponse\x12.\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x1d.lienthong.consent.v1.Consent\"^\n\x13ListConsentsRequest\x12\x14\n\x06person\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"`\n\x14ListConsentsResponse\x12/\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1d.lienthong.consent.v1.Consent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x87\x11\n\x0e\x43onsentService\x12\x8b\x01\n\x0eRequestConsent\x12+.lienthong.consent.v1.RequestConsentRequest\x1a,.lienthong.consent.v1.RequestConsentResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/consentRequests:\x01*\x12\x9a\x01\n\x11GetConsentRequest\x12..lienthong.consent.v1.GetConsentRequestRequest\x1a/.lienthong.consent.v1.GetConsentRequestResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=consentRequests/*}\x12\xaa\x01\n\x13ListConsentRequests\x12\x30.lienthong.consent.v1.ListConsentRequestsRequest\x1a\x31.lienthong.consent.v1.ListConsentRequestsResponse\".\x82\xd3\xe4\x93\x02(\x12&/v1/{person=persons/*}/consentRequests\x12\xb7\x01\n\x12\x43onfirmConsentCode\x12/.lienthong.consent.v1.ConfirmConsentCodeRequest\x1a\x30.lienthong.consent.v1.ConfirmConsentCodeResponse\">\x82\xd3\xe4\x93\x02\x38\"3/v1/{consent_request=consentRequests/*}:confirmCode:\x01*\x12\x9c\x01\n\x12RecordPaperConsent\x12/.lienthong.consent.v1.RecordPaperConsentRequest\x1a\x30.lienthong.consent.v1.RecordPaperConsentResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/consents:recordPaper:\x01*\x12\x93\x01\n\x0e\x41greeToConsent\x12+.lienthong.consent.v1.AgreeToConsentRequest\x1a,.lienthong.consent.v1.AgreeToConsentResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=consents/*}:agree:\x01*\x12\x9d\x01\n\x11ListConsentEvents\x12..lienthong.consent.v1.ListConsentEventsRequest\x1a/.lienthong.consent.v1.ListConsentEventsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{consent=consents/*}/events\x12\x98\x01\n\x0eListRecipients\x12+.lienthong.consent.v1.ListRecipientsRequest\x1a,.lienthong.consent.v1.ListRecipientsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/{consent=consents/*}/recipients\x12\xaf\x01\n\x12\x41\x63knowledgeErasure\x12/.lienthong.consent.v1.AcknowledgeErasureRequest\x1a\x30.lienthong.consent.v1.AcknowledgeErasureResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/{consent=consents/*}:acknowledgeErasure:\x01*\x12~\n\x0cGrantConsent\x12).lienthong.consent.v1.GrantConsentRequest\x1a*.lienthong.consent.v1.GrantConsentResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/consents:\x01*\x12\x9b\x01\n\x0b\x44\x65nyConsent\x12(.lienthong.consent.v1.DenyConsentRequest\x1a).lienthong.consent.v1.DenyConsentResponse\"7\x82\xd3\xe4\x93\x02\x31\",/v1/{consent_request=consentRequests/*}:deny:\x01*\x12\x91\x01\n\rRevokeConsent\x12*.lienthong.consent.v1.RevokeConsentRequest\x1a+.lienthong.consent.v1.RevokeConsentResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=consents/*}:revoke:\x01*\x12~\n\nGetConsent\x12\'.lienthong.consent.v1.GetConsentRequest\x1a(.lienthong.consent.v1.GetConsentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=consents/*}\x12\x8e\x01\n\x0cListConsents\x12).lienthong.consent.v1.ListConsentsRequest\x1a*.lienthong.consent.v1.ListConsentsResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{person=persons/*}/consentsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUESTCONSENTREQUEST'].fields_by_name['person']._serialized_options = b'\342A\001\002'
   _globals['_REQUESTCONSENTREQUEST'].fields_by_name['terms']._loaded_options = None
   _globals['_REQUESTCONSENTREQUEST'].fields_by_name['terms']._serialized_options = b'\342A\001\002'
+  _globals['_REQUESTCONSENTREQUEST'].fields_by_name['channel']._loaded_options = None
+  _globals['_REQUESTCONSENTREQUEST'].fields_by_name['channel']._serialized_options = b'\342A\001\001'
+  _globals['_CONFIRMCONSENTCODEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CONFIRMCONSENTCODEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_CONFIRMCONSENTCODEREQUEST'].fields_by_name['consent_request']._loaded_options = None
+  _globals['_CONFIRMCONSENTCODEREQUEST'].fields_by_name['consent_request']._serialized_options = b'\342A\001\002'
+  _globals['_CONFIRMCONSENTCODEREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_CONFIRMCONSENTCODEREQUEST'].fields_by_name['code']._serialized_options = b'\342A\001\002'
   _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_RECORDPAPERCONSENTREQUEST'].fields_by_name['person']._loaded_options = None
@@ -93,6 +101,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRANTCONSENTREQUEST'].fields_by_name['consent_request']._serialized_options = b'\342A\001\001'
   _globals['_GRANTCONSENTREQUEST'].fields_by_name['terms']._loaded_options = None
   _globals['_GRANTCONSENTREQUEST'].fields_by_name['terms']._serialized_options = b'\342A\001\001'
+  _globals['_GRANTCONSENTREQUEST'].fields_by_name['kiosk_code']._loaded_options = None
+  _globals['_GRANTCONSENTREQUEST'].fields_by_name['kiosk_code']._serialized_options = b'\342A\001\001'
   _globals['_GRANTCONSENTREQUEST'].fields_by_name['person']._loaded_options = None
   _globals['_GRANTCONSENTREQUEST'].fields_by_name['person']._serialized_options = b'\342A\001\001'
   _globals['_DENYCONSENTREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -117,6 +127,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTSERVICE'].methods_by_name['GetConsentRequest']._serialized_options = b'\202\323\344\223\002\036\022\034/v1/{name=consentRequests/*}'
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsentRequests']._loaded_options = None
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsentRequests']._serialized_options = b'\202\323\344\223\002(\022&/v1/{person=persons/*}/consentRequests'
+  _globals['_CONSENTSERVICE'].methods_by_name['ConfirmConsentCode']._loaded_options = None
+  _globals['_CONSENTSERVICE'].methods_by_name['ConfirmConsentCode']._serialized_options = b'\202\323\344\223\0028\"3/v1/{consent_request=consentRequests/*}:confirmCode:\001*'
   _globals['_CONSENTSERVICE'].methods_by_name['RecordPaperConsent']._loaded_options = None
   _globals['_CONSENTSERVICE'].methods_by_name['RecordPaperConsent']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/consents:recordPaper:\001*'
   _globals['_CONSENTSERVICE'].methods_by_name['AgreeToConsent']._loaded_options = None
@@ -138,57 +150,61 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsents']._loaded_options = None
   _globals['_CONSENTSERVICE'].methods_by_name['ListConsents']._serialized_options = b'\202\323\344\223\002!\022\037/v1/{person=persons/*}/consents'
   _globals['_REQUESTCONSENTREQUEST']._serialized_start=201
-  _globals['_REQUESTCONSENTREQUEST']._serialized_end=329
-  _globals['_REQUESTCONSENTRESPONSE']._serialized_start=331
-  _globals['_REQUESTCONSENTRESPONSE']._serialized_end=418
-  _globals['_RECORDPAPERCONSENTREQUEST']._serialized_start=421
-  _globals['_RECORDPAPERCONSENTREQUEST']._serialized_end=706
-  _globals['_RECORDPAPERCONSENTRESPONSE']._serialized_start=708
-  _globals['_RECORDPAPERCONSENTRESPONSE']._serialized_end=785
-  _globals['_AGREETOCONSENTREQUEST']._serialized_start=787
-  _globals['_AGREETOCONSENTREQUEST']._serialized_end=856
-  _globals['_AGREETOCONSENTRESPONSE']._serialized_start=858
-  _globals['_AGREETOCONSENTRESPONSE']._serialized_end=930
-  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_start=932
-  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_end=1032
-  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_start=1034
-  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_end=1138
-  _globals['_LISTRECIPIENTSREQUEST']._serialized_start=1140
-  _globals['_LISTRECIPIENTSREQUEST']._serialized_end=1237
-  _globals['_LISTRECIPIENTSRESPONSE']._serialized_start=1239
-  _globals['_LISTRECIPIENTSRESPONSE']._serialized_end=1341
-  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_start=1343
-  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_end=1449
-  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_start=1451
-  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_end=1531
-  _globals['_GETCONSENTREQUESTREQUEST']._serialized_start=1533
-  _globals['_GETCONSENTREQUESTREQUEST']._serialized_end=1579
-  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_start=1581
-  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_end=1671
-  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_start=1673
-  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_end=1774
-  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_start=1776
-  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_end=1894
-  _globals['_GRANTCONSENTREQUEST']._serialized_start=1897
-  _globals['_GRANTCONSENTREQUEST']._serialized_end=2054
-  _globals['_GRANTCONSENTRESPONSE']._serialized_start=2056
-  _globals['_GRANTCONSENTRESPONSE']._serialized_end=2175
-  _globals['_DENYCONSENTREQUEST']._serialized_start=2177
-  _globals['_DENYCONSENTREQUEST']._serialized_end=2254
-  _globals['_DENYCONSENTRESPONSE']._serialized_start=2256
-  _globals['_DENYCONSENTRESPONSE']._serialized_end=2340
-  _globals['_REVOKECONSENTREQUEST']._serialized_start=2342
-  _globals['_REVOKECONSENTREQUEST']._serialized_end=2410
-  _globals['_REVOKECONSENTRESPONSE']._serialized_start=2412
-  _globals['_REVOKECONSENTRESPONSE']._serialized_end=2483
-  _globals['_GETCONSENTREQUEST']._serialized_start=2485
-  _globals['_GETCONSENTREQUEST']._serialized_end=2524
-  _globals['_GETCONSENTRESPONSE']._serialized_start=2526
-  _globals['_GETCONSENTRESPONSE']._serialized_end=2594
-  _globals['_LISTCONSENTSREQUEST']._serialized_start=2596
-  _globals['_LISTCONSENTSREQUEST']._serialized_end=2690
-  _globals['_LISTCONSENTSRESPONSE']._serialized_start=2692
-  _globals['_LISTCONSENTSRESPONSE']._serialized_end=2788
-  _globals['_CONSENTSERVICE']._serialized_start=2791
-  _globals['_CONSENTSERVICE']._serialized_end=4788
+  _globals['_REQUESTCONSENTREQUEST']._serialized_end=390
+  _globals['_REQUESTCONSENTRESPONSE']._serialized_start=392
+  _globals['_REQUESTCONSENTRESPONSE']._serialized_end=499
+  _globals['_CONFIRMCONSENTCODEREQUEST']._serialized_start=501
+  _globals['_CONFIRMCONSENTCODEREQUEST']._serialized_end=605
+  _globals['_CONFIRMCONSENTCODERESPONSE']._serialized_start=607
+  _globals['_CONFIRMCONSENTCODERESPONSE']._serialized_end=684
+  _globals['_RECORDPAPERCONSENTREQUEST']._serialized_start=687
+  _globals['_RECORDPAPERCONSENTREQUEST']._serialized_end=972
+  _globals['_RECORDPAPERCONSENTRESPONSE']._serialized_start=974
+  _globals['_RECORDPAPERCONSENTRESPONSE']._serialized_end=1051
+  _globals['_AGREETOCONSENTREQUEST']._serialized_start=1053
+  _globals['_AGREETOCONSENTREQUEST']._serialized_end=1122
+  _globals['_AGREETOCONSENTRESPONSE']._serialized_start=1124
+  _globals['_AGREETOCONSENTRESPONSE']._serialized_end=1196
+  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_start=1198
+  _globals['_LISTCONSENTEVENTSREQUEST']._serialized_end=1298
+  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_start=1300
+  _globals['_LISTCONSENTEVENTSRESPONSE']._serialized_end=1404
+  _globals['_LISTRECIPIENTSREQUEST']._serialized_start=1406
+  _globals['_LISTRECIPIENTSREQUEST']._serialized_end=1503
+  _globals['_LISTRECIPIENTSRESPONSE']._serialized_start=1505
+  _globals['_LISTRECIPIENTSRESPONSE']._serialized_end=1607
+  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_start=1609
+  _globals['_ACKNOWLEDGEERASUREREQUEST']._serialized_end=1715
+  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_start=1717
+  _globals['_ACKNOWLEDGEERASURERESPONSE']._serialized_end=1797
+  _globals['_GETCONSENTREQUESTREQUEST']._serialized_start=1799
+  _globals['_GETCONSENTREQUESTREQUEST']._serialized_end=1845
+  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_start=1847
+  _globals['_GETCONSENTREQUESTRESPONSE']._serialized_end=1937
+  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_start=1939
+  _globals['_LISTCONSENTREQUESTSREQUEST']._serialized_end=2040
+  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_start=2042
+  _globals['_LISTCONSENTREQUESTSRESPONSE']._serialized_end=2160
+  _globals['_GRANTCONSENTREQUEST']._serialized_start=2163
+  _globals['_GRANTCONSENTREQUEST']._serialized_end=2346
+  _globals['_GRANTCONSENTRESPONSE']._serialized_start=2348
+  _globals['_GRANTCONSENTRESPONSE']._serialized_end=2467
+  _globals['_DENYCONSENTREQUEST']._serialized_start=2469
+  _globals['_DENYCONSENTREQUEST']._serialized_end=2546
+  _globals['_DENYCONSENTRESPONSE']._serialized_start=2548
+  _globals['_DENYCONSENTRESPONSE']._serialized_end=2632
+  _globals['_REVOKECONSENTREQUEST']._serialized_start=2634
+  _globals['_REVOKECONSENTREQUEST']._serialized_end=2702
+  _globals['_REVOKECONSENTRESPONSE']._serialized_start=2704
+  _globals['_REVOKECONSENTRESPONSE']._serialized_end=2775
+  _globals['_GETCONSENTREQUEST']._serialized_start=2777
+  _globals['_GETCONSENTREQUEST']._serialized_end=2816
+  _globals['_GETCONSENTRESPONSE']._serialized_start=2818
+  _globals['_GETCONSENTRESPONSE']._serialized_end=2886
+  _globals['_LISTCONSENTSREQUEST']._serialized_start=2888
+  _globals['_LISTCONSENTSREQUEST']._serialized_end=2982
+  _globals['_LISTCONSENTSRESPONSE']._serialized_start=2984
+  _globals['_LISTCONSENTSRESPONSE']._serialized_end=3080
+  _globals['_CONSENTSERVICE']._serialized_start=3083
+  _globals['_CONSENTSERVICE']._serialized_end=5266
 # @@protoc_insertion_point(module_scope)

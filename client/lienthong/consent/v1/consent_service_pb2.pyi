@@ -29,10 +29,13 @@ class RequestConsentRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PERSON_FIELD_NUMBER: builtins.int
     TERMS_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """UUID that makes a retry return the first answer (AIP-155)."""
     person: builtins.str
     """The person, `persons/{uuid}`."""
+    channel: consent_pb2.ConsentChannel.ValueType
+    """How to ask: NATIONAL_ID_APP (also when not given), KIOSK_QR or SMS_CODE."""
     @builtins.property
     def terms(self) -> consent_pb2.ConsentTerms:
         """What is wanted; the grantee MUST be the calling facility."""
@@ -43,10 +46,11 @@ class RequestConsentRequest(message.Message):
         request_id: builtins.str = ...,
         person: builtins.str = ...,
         terms: consent_pb2.ConsentTerms | None = ...,
+        channel: consent_pb2.ConsentChannel.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["channel", b"channel", "person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -57,6 +61,9 @@ class RequestConsentResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     CONSENT_REQUEST_FIELD_NUMBER: builtins.int
+    KIOSK_CODE_FIELD_NUMBER: builtins.int
+    kiosk_code: builtins.str
+    """Text of the code to show, for KIOSK_QR; it is given once, so a retry has none, and MUST NOT be kept."""
     @builtins.property
     def consent_request(self) -> consent_pb2.ConsentRequest:
         """The request, state PENDING."""
@@ -65,10 +72,61 @@ class RequestConsentResponse(message.Message):
         self,
         *,
         consent_request: consent_pb2.ConsentRequest | None = ...,
+        kiosk_code: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "kiosk_code", b"kiosk_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ConfirmConsentCodeRequest(message.Message):
+    """ConfirmConsentCodeRequest tells a code."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    CONSENT_REQUEST_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """UUID that makes a retry return the first answer (AIP-155)."""
+    consent_request: builtins.str
+    """`consentRequests/{uuid}`."""
+    code: builtins.str
+    """Six digits."""
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        consent_request: builtins.str = ...,
+        code: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["code", b"code", "consent_request", b"consent_request", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ConfirmConsentCodeResponse(message.Message):
+    """ConfirmConsentCodeResponse returns what came of it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CONSENTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def consents(self) -> containers.RepeatedCompositeFieldContainer[consent_pb2.Consent]:
+        """The consents, one for each source."""
+
+    def __init__(
+        self,
+        *,
+        consents: abc.Iterable[consent_pb2.Consent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consents", b"consents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -455,11 +513,14 @@ class GrantConsentRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     CONSENT_REQUEST_FIELD_NUMBER: builtins.int
     TERMS_FIELD_NUMBER: builtins.int
+    KIOSK_CODE_FIELD_NUMBER: builtins.int
     PERSON_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """UUID that makes a retry return the first answer (AIP-155)."""
     consent_request: builtins.str
     """The request that is granted as it was asked."""
+    kiosk_code: builtins.str
+    """The code that the kiosk showed, for a request by KIOSK_QR."""
     person: builtins.str
     """The child for whom a guardian grants unasked, `persons/{uuid}`; empty means the caller."""
     @builtins.property
@@ -472,11 +533,12 @@ class GrantConsentRequest(message.Message):
         request_id: builtins.str = ...,
         consent_request: builtins.str = ...,
         terms: consent_pb2.ConsentTerms | None = ...,
+        kiosk_code: builtins.str = ...,
         person: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_request", b"consent_request", "kiosk_code", b"kiosk_code", "person", b"person", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

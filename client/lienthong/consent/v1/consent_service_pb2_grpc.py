@@ -50,6 +50,11 @@ class ConsentServiceStub(object):
                 request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.SerializeToString,
                 response_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.FromString,
                 _registered_method=True)
+        self.ConfirmConsentCode = channel.unary_unary(
+                '/lienthong.consent.v1.ConsentService/ConfirmConsentCode',
+                request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ConfirmConsentCodeRequest.SerializeToString,
+                response_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ConfirmConsentCodeResponse.FromString,
+                _registered_method=True)
         self.RecordPaperConsent = channel.unary_unary(
                 '/lienthong.consent.v1.ConsentService/RecordPaperConsent',
                 request_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.RecordPaperConsentRequest.SerializeToString,
@@ -107,7 +112,8 @@ class ConsentServiceServicer(object):
     """
 
     def RequestConsent(self, request, context):
-        """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee. A child's guardian
+        """Asks a person for consent through the national ID app (OpenID CIBA), by a code on the kiosk's screen, or by a code sent to the person's
+        phone. The calling facility is the grantee. A child's guardian is asked. A child's guardian
         is asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -123,6 +129,13 @@ class ConsentServiceServicer(object):
 
     def ListConsentRequests(self, request, context):
         """Lists the requests put to a person, newest first; only that person may call it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmConsentCode(self, request, context):
+        """Tells the code that the person was sent by SMS; only the asking facility. Five wrong codes close the request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +228,11 @@ def add_ConsentServiceServicer_to_server(servicer, server):
                     servicer.ListConsentRequests,
                     request_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.FromString,
                     response_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.SerializeToString,
+            ),
+            'ConfirmConsentCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmConsentCode,
+                    request_deserializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ConfirmConsentCodeRequest.FromString,
+                    response_serializer=lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ConfirmConsentCodeResponse.SerializeToString,
             ),
             'RecordPaperConsent': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordPaperConsent,
@@ -349,6 +367,33 @@ class ConsentService(object):
             '/lienthong.consent.v1.ConsentService/ListConsentRequests',
             lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsRequest.SerializeToString,
             lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmConsentCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lienthong.consent.v1.ConsentService/ConfirmConsentCode',
+            lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ConfirmConsentCodeRequest.SerializeToString,
+            lienthong_dot_consent_dot_v1_dot_consent__service__pb2.ConfirmConsentCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -17,13 +17,16 @@ class ConsentServiceStub:
 
     def __init__(self, channel: aio.Channel) -> None: ...
     RequestConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RequestConsentRequest, consent_service_pb2.RequestConsentResponse]
-    """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee. A child's guardian
+    """Asks a person for consent through the national ID app (OpenID CIBA), by a code on the kiosk's screen, or by a code sent to the person's
+    phone. The calling facility is the grantee. A child's guardian is asked. A child's guardian
     is asked.
     """
     GetConsentRequest: aio.UnaryUnaryMultiCallable[consent_service_pb2.GetConsentRequestRequest, consent_service_pb2.GetConsentRequestResponse]
     """Returns a request; the asking facility and the person asked may read it."""
     ListConsentRequests: aio.UnaryUnaryMultiCallable[consent_service_pb2.ListConsentRequestsRequest, consent_service_pb2.ListConsentRequestsResponse]
     """Lists the requests put to a person, newest first; only that person may call it."""
+    ConfirmConsentCode: aio.UnaryUnaryMultiCallable[consent_service_pb2.ConfirmConsentCodeRequest, consent_service_pb2.ConfirmConsentCodeResponse]
+    """Tells the code that the person was sent by SMS; only the asking facility. Five wrong codes close the request."""
     RecordPaperConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.RecordPaperConsentRequest, consent_service_pb2.RecordPaperConsentResponse]
     """Records a consent that was signed on paper; only a practitioner of the grantee, who vouches for it. The scan is kept as evidence."""
     AgreeToConsent: aio.UnaryUnaryMultiCallable[consent_service_pb2.AgreeToConsentRequest, consent_service_pb2.AgreeToConsentResponse]
@@ -54,7 +57,8 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         request: consent_service_pb2.RequestConsentRequest,
         context: aio.ServicerContext[consent_service_pb2.RequestConsentRequest, abc.Awaitable[consent_service_pb2.RequestConsentResponse]],
     ) -> abc.Awaitable[consent_service_pb2.RequestConsentResponse]:
-        """Asks a person for consent through the national ID app (OpenID CIBA). The calling facility is the grantee. A child's guardian
+        """Asks a person for consent through the national ID app (OpenID CIBA), by a code on the kiosk's screen, or by a code sent to the person's
+        phone. The calling facility is the grantee. A child's guardian is asked. A child's guardian
         is asked.
         """
 
@@ -73,6 +77,14 @@ class ConsentServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[consent_service_pb2.ListConsentRequestsRequest, abc.Awaitable[consent_service_pb2.ListConsentRequestsResponse]],
     ) -> abc.Awaitable[consent_service_pb2.ListConsentRequestsResponse]:
         """Lists the requests put to a person, newest first; only that person may call it."""
+
+    @abc_1.abstractmethod
+    def ConfirmConsentCode(
+        self,
+        request: consent_service_pb2.ConfirmConsentCodeRequest,
+        context: aio.ServicerContext[consent_service_pb2.ConfirmConsentCodeRequest, abc.Awaitable[consent_service_pb2.ConfirmConsentCodeResponse]],
+    ) -> abc.Awaitable[consent_service_pb2.ConfirmConsentCodeResponse]:
+        """Tells the code that the person was sent by SMS; only the asking facility. Five wrong codes close the request."""
 
     @abc_1.abstractmethod
     def RecordPaperConsent(
